@@ -1,0 +1,326 @@
+//! The contract that every broker keeps. `broker/memory.rs` is its reference, `conformance/` its proof.
+//!
+//! Delivery is at least once. Whatever ends or touches an attempt names its [`Owner`] and [`DeliveryToken`]; the broker
+//! decides in the same atomic step whether that is still the holder, and a stale one changes nothing.
+
+pub mod memory;
+
+use std::{fmt::Debug, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    clock::Timestamp,
+    codec::Payload,
+    context::Progress,
+    envelope::{Envelope, FailedAttempt},
+    error::Result,
+    id::{BatchId, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
+    state::{DeadReason, State},
+};
+
+/// Keeps tasks, hands them out, and decides whose writes count.
+///
+/// Every method is one atomic step per queue: a promise that needed two calls could be broken between them. All times
+/// are the broker's own clock. Errors that [`Error::is_transient`](crate::Error::is_transient) calls transient may be
+/// repeated; every method is written so that repeating it is harmless.
+#[async_trait]
+pub trait Broker: Debug + Send + Sync {
+    /// What it can promise beyond the contract.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The broker's time.
+    async fn now(&self) -> Result<Timestamp>;
+
+    /// Accepts new tasks of one queue, all or none, in this order. Absolute `expiry` and `enqueued_at` are fixed here.
+    ///
+    /// A batch whose id was accepted before answers [`Accepted::Duplicate`] for all and changes nothing. Envelopes with
+    /// their own id are looked up one by one: an id known in any state is a duplicate.
+    /// Nothing is accepted over [`limits::ENQUEUE_CHUNK`](crate::limits::ENQUEUE_CHUNK) envelopes.
+    async fn enqueue(
+        &self,
+        queue: &QueueName,
+        batch: BatchId,
+        envelopes: &[Envelope],
+    ) -> Result<Vec<Accepted>>;
+
+    /// Begins a term of a worker in a queue: from now on it has a lease and may claim.
+    async fn join(&self, owner: Owner, queue: &QueueName) -> Result<()>;
+
+    /// Renews leases. A lapsed lease is not renewed: the answer says so, and the worker must join with its next term.
+    async fn beat(&self, beats: &[(Owner, QueueName)]) -> Result<Vec<BeatAnswer>>;
+
+    /// Takes up to `count` ready tasks, highest priority first, oldest first within one; due ones count as ready.
+    /// Counts the delivery in the same step. Cancelled and expired tasks are ended instead of handed out.
+    /// Does not wait. Without a living lease the error is `Fenced`.
+    async fn claim(&self, owner: Owner, queue: &QueueName, count: usize) -> Result<ClaimAnswer>;
+
+    /// Everything that the owner holds in the queue: for finding tasks whose claim was answered but never heard.
+    async fn held(&self, owner: Owner, queue: &QueueName) -> Result<Vec<Claimed>>;
+
+    /// Ends attempts. Each is applied if `owner` still holds it under its token and has a living lease; otherwise it is
+    /// `Fenced` and nothing changes. Result stored, unique key freed, waiters told, in the same step.
+    async fn settle(
+        &self,
+        owner: Owner,
+        queue: &QueueName,
+        settlements: &[Settlement],
+    ) -> Result<Vec<Settled>>;
+
+    /// Keeps a progress report of a running attempt; fenced like a settlement.
+    async fn report(
+        &self,
+        owner: Owner,
+        queue: &QueueName,
+        key: &TaskKey,
+        token: DeliveryToken,
+        progress: &Progress,
+    ) -> Result<Settled>;
+
+    /// Ends a term: what the owner still holds goes back to the front of its queue at once, as if never handed out.
+    async fn leave(&self, owner: Owner, queue: &QueueName) -> Result<()>;
+
+    /// Housekeeping of one queue, at most `limit` items of each kind: due tasks become ready, the tasks of lapsed owners
+    /// go back (or become dead letters after too many deliveries), old results and dead letters are dropped.
+    async fn sweep(&self, queue: &QueueName, limit: usize) -> Result<SweepAnswer>;
+
+    /// Asks for the end of a task: a waiting one is cancelled at once, a running one is told.
+    async fn cancel(&self, id: &TaskId) -> Result<CancelAnswer>;
+
+    /// What is known of a task; `None` if its id was never accepted or is no longer kept.
+    async fn find(&self, id: &TaskId) -> Result<Option<Snapshot>>;
+
+    /// The same as [`find`](Self::find), as soon as the task has ended or after `bound`.
+    async fn wait(&self, id: &TaskId, bound: Duration) -> Result<Option<Snapshot>>;
+
+    /// Returns when there may be work for the owner in one of these queues, or after `bound`. Only a hint: the caller
+    /// claims to find out. Dropping the future loses nothing.
+    async fn work_arrived(&self, worker: &[(Owner, QueueName)], bound: Duration) -> Result<()>;
+}
+
+/// Reads what a broker holds, in bounded pages.
+#[async_trait]
+pub trait Inspect: Debug + Send + Sync {
+    /// Every queue that was ever used.
+    async fn queues(&self) -> Result<Vec<QueueName>>;
+
+    /// How many tasks a queue holds, by state. What ended is counted only if it is dead.
+    async fn counts(&self, queue: &QueueName) -> Result<Counts>;
+
+    /// Dead letters of a queue, oldest first, after `after` (the last of the page before).
+    async fn dead_letters(
+        &self,
+        queue: &QueueName,
+        after: Option<&TaskKey>,
+        count: usize,
+    ) -> Result<Vec<DeadLetter>>;
+}
+
+/// Changes what a broker holds, for operators.
+#[async_trait]
+pub trait Control: Debug + Send + Sync {
+    /// Makes a dead letter ready again with all attempts. False if there is no such dead letter.
+    async fn replay(&self, id: &TaskId) -> Result<bool>;
+
+    /// Forgets a dead letter. False if there is no such dead letter.
+    async fn drop_dead(&self, id: &TaskId) -> Result<bool>;
+}
+
+/// What a broker can promise beyond the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The product, e.g. `redis`.
+    pub product: &'static str,
+    /// Tasks outlive the process that holds the connection.
+    pub durable: bool,
+    /// Several processes can work on it.
+    pub shared: bool,
+    /// Several machines can work on it.
+    pub networked: bool,
+}
+
+/// What became of one enqueued envelope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is a new task.
+    Created,
+    /// This very task was accepted before.
+    Duplicate,
+    /// Its unique key is held by this task of the same queue; it was not accepted.
+    Held(TaskKey),
+    /// It is a new task, and this one, which held its unique key, was cancelled.
+    Replaced(TaskKey),
+}
+
+/// A task handed out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claimed {
+    /// What fences this hand-out.
+    pub token: DeliveryToken,
+    /// Consecutive hand-outs that did not end, this one included.
+    pub deliveries: u8,
+    /// The task.
+    pub envelope: Envelope,
+}
+
+/// What a claim brought.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClaimAnswer {
+    /// The tasks, in the order to run them.
+    pub claimed: Vec<Claimed>,
+    /// How long it is until the next scheduled or retrying task of the queue is due.
+    pub next_due: Option<Duration>,
+}
+
+/// What a heartbeat learned about one queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BeatAnswer {
+    /// Whether the lease lives on. If not, everything held there is lost and the worker must join with its next term.
+    pub alive: bool,
+    /// Tasks held by this owner whose cancellation was asked for.
+    pub cancelled: Vec<TaskKey>,
+    /// Whether tasks are ready in the queue; a waiting worker with free slots missed its doorbell.
+    pub ready: bool,
+    /// How long it is until a sweep is useful; zero means now.
+    pub sweep_in: Option<Duration>,
+}
+
+/// How one attempt ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settlement {
+    /// What fences it.
+    pub token: DeliveryToken,
+    /// The task as it shall be kept: with the failures so far.
+    pub envelope: Envelope,
+    /// What it ends in.
+    pub ending: Ending,
+}
+
+/// What an attempt ends in, for the broker. All of them set the count of deliveries to zero.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// `running -> succeeded`: the result is kept if the envelope says so.
+    Succeeded(Payload),
+    /// `running -> retrying`: due again after this long, by the broker's clock.
+    Retry(Duration),
+    /// `running -> dead`.
+    Dead(DeadReason),
+    /// `running -> cancelled`.
+    Cancelled,
+    /// `running -> ready`, at the front of its priority: it was never started.
+    Released,
+}
+
+/// Whether a write of an owner counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It was applied.
+    Applied,
+    /// The owner no longer holds the task; nothing changed.
+    Fenced,
+}
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SweepAnswer {
+    /// Due tasks made ready.
+    pub due: usize,
+    /// Tasks of lapsed owners handed back.
+    pub reclaimed: usize,
+    /// Tasks of lapsed owners that became dead letters or were cancelled.
+    pub buried: usize,
+    /// Old results and dead letters dropped.
+    pub pruned: usize,
+    /// Whether more is to be done at once.
+    pub more: bool,
+}
+
+/// What became of a request to cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelAnswer {
+    /// The task was waiting and is cancelled.
+    Cancelled,
+    /// The task is running; its body has been asked to stop.
+    Requested,
+    /// The task had already ended.
+    AlreadyEnded,
+    /// No such task. For an untracked task: if it still waits it will not be started.
+    NotFound,
+}
+
+/// What is known of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Where it is.
+    pub state: State,
+    /// Attempts that failed.
+    pub attempts: u32,
+    /// When it is due, if scheduled or retrying.
+    pub due: Option<Timestamp>,
+    /// Who runs it, if running.
+    pub owner: Option<Owner>,
+    /// Its latest progress report, if running.
+    pub progress: Option<Progress>,
+    /// Its result, if succeeded and stored.
+    pub result: Option<Payload>,
+    /// Why it is dead.
+    pub reason: Option<DeadReason>,
+    /// The last error of a retrying or dead task.
+    pub last_error: Option<String>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Snapshot {
+    /// A task in `state` of which nothing else is known.
+    pub fn new(state: State) -> Self {
+        Self {
+            state,
+            attempts: 0,
+            due: None,
+            owner: None,
+            progress: None,
+            result: None,
+            reason: None,
+            last_error: None,
+            ended_at: None,
+        }
+    }
+}
+
+/// Tasks of a queue by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Waiting for a slot.
+    pub ready: u64,
+    /// Waiting for their first due time.
+    pub scheduled: u64,
+    /// Waiting for another attempt.
+    pub retrying: u64,
+    /// Held by workers.
+    pub running: u64,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+/// A task that will not run again by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    /// The task, with its arguments and failed attempts; `None` if its bytes do not decode.
+    pub envelope: Option<Envelope>,
+    /// Its id.
+    pub id: TaskId,
+    /// Why.
+    pub reason: DeadReason,
+    /// Since when.
+    pub died_at: Timestamp,
+}
+
+impl DeadLetter {
+    /// The failed attempts, oldest first.
+    pub fn history(&self) -> &[FailedAttempt] {
+        self.envelope
+            .as_ref()
+            .map_or(&[], |envelope| &envelope.history)
+    }
+}

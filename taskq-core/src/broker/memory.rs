@@ -1,0 +1,282 @@
+//! The reference broker: everything in this process's memory, for tests and for reading what the contract means.
+//!
+//! One lock, no clever structures; `queue.rs` holds the rules, this file the doors. Nothing outlives the process.
+
+mod queue;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+use crate::{
+    broker::{
+        Accepted, BeatAnswer, Broker, CancelAnswer, Capabilities, ClaimAnswer, Claimed, Control,
+        Counts, DeadLetter, Inspect, Settled, Settlement, Snapshot, SweepAnswer,
+    },
+    clock::{Clock, Timestamp},
+    connection::{Connection, Opener},
+    context::Progress,
+    envelope::Envelope,
+    error::Result,
+    id::{BatchId, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
+    limits,
+};
+use queue::MemoryQueue;
+
+/// Keeps tasks in memory.
+#[derive(Debug)]
+pub struct MemoryBroker {
+    clock: Clock,
+    queues: Mutex<BTreeMap<QueueName, MemoryQueue>>,
+    changed: Notify,
+}
+
+/// A connection to a new, empty broker in memory. Its clones, and what [`Connection::open_another`] opens, share it.
+pub fn connect(clock: Clock) -> Connection {
+    let broker = MemoryBroker {
+        clock: clock.clone(),
+        queues: Mutex::default(),
+        changed: Notify::new(),
+    };
+    connection_to(Arc::new(broker), clock)
+}
+
+fn connection_to(broker: Arc<MemoryBroker>, clock: Clock) -> Connection {
+    let (again, same_clock) = (Arc::clone(&broker), clock.clone());
+    let opener: Opener = Arc::new(move || {
+        let connection = connection_to(Arc::clone(&again), same_clock.clone());
+        Box::pin(std::future::ready(Ok(connection)))
+    });
+    Connection::new(broker, "memory://", clock, opener)
+}
+
+impl MemoryBroker {
+    fn queues(&self) -> MutexGuard<'_, BTreeMap<QueueName, MemoryQueue>> {
+        // Nothing panics while holding it; if something did, its content would still be whole.
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs one atomic step on a queue and wakes everybody who waits for a change.
+    fn step<V>(
+        &self,
+        queue: &QueueName,
+        change: impl FnOnce(&mut MemoryQueue, Timestamp) -> V,
+    ) -> V {
+        let now = self.clock.now();
+        let value = change(
+            self.queues()
+                .entry(queue.clone())
+                .or_insert_with(|| MemoryQueue::new(queue.clone())),
+            now,
+        );
+        self.changed.notify_waiters();
+        value
+    }
+
+    fn look<V>(
+        &self,
+        queue: &QueueName,
+        look: impl FnOnce(&MemoryQueue, Timestamp) -> V,
+    ) -> Option<V> {
+        let now = self.clock.now();
+        self.queues().get(queue).map(|queue| look(queue, now))
+    }
+
+    /// Waits until `ready` gives something, at most `bound`; looks again at every change and at least each `poll`.
+    async fn until<V>(
+        &self,
+        bound: Duration,
+        poll: Duration,
+        mut ready: impl FnMut() -> Option<V>,
+    ) -> Option<V> {
+        let end = self.clock.monotonic() + bound;
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // Register before looking: a change in between must wake us.
+            changed.as_mut().enable();
+            if let Some(value) = ready() {
+                return Some(value);
+            }
+            let left = end.saturating_sub(self.clock.monotonic());
+            if left.is_zero() {
+                return None;
+            }
+            // Only a hint either way: the loop looks for itself.
+            let _woken = self.clock.timeout(left.min(poll), changed).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Broker for MemoryBroker {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            product: "memory",
+            durable: false,
+            shared: false,
+            networked: false,
+        }
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        Ok(self.clock.now())
+    }
+
+    async fn enqueue(
+        &self,
+        queue: &QueueName,
+        batch: BatchId,
+        envelopes: &[Envelope],
+    ) -> Result<Vec<Accepted>> {
+        Ok(self.step(queue, |queue, now| queue.enqueue(now, batch, envelopes)))
+    }
+
+    async fn join(&self, owner: Owner, queue: &QueueName) -> Result<()> {
+        self.step(queue, |queue, now| queue.join(now, owner));
+        Ok(())
+    }
+
+    async fn beat(&self, beats: &[(Owner, QueueName)]) -> Result<Vec<BeatAnswer>> {
+        Ok(beats
+            .iter()
+            .map(|(owner, queue)| self.step(queue, |queue, now| queue.beat(now, *owner)))
+            .collect())
+    }
+
+    async fn claim(&self, owner: Owner, queue: &QueueName, count: usize) -> Result<ClaimAnswer> {
+        self.step(queue, |queue, now| {
+            queue.claim(now, owner, count.min(limits::CLAIM_BATCH))
+        })
+    }
+
+    async fn held(&self, owner: Owner, queue: &QueueName) -> Result<Vec<Claimed>> {
+        Ok(self
+            .look(queue, |queue, _| queue.held(owner))
+            .unwrap_or_default())
+    }
+
+    async fn settle(
+        &self,
+        owner: Owner,
+        queue: &QueueName,
+        settlements: &[Settlement],
+    ) -> Result<Vec<Settled>> {
+        Ok(self.step(queue, |queue, now| {
+            settlements
+                .iter()
+                .map(|settlement| queue.settle(now, owner, settlement))
+                .collect()
+        }))
+    }
+
+    async fn report(
+        &self,
+        owner: Owner,
+        queue: &QueueName,
+        key: &TaskKey,
+        token: DeliveryToken,
+        progress: &Progress,
+    ) -> Result<Settled> {
+        Ok(self.step(queue, |queue, now| {
+            queue.report(now, owner, key, token, progress)
+        }))
+    }
+
+    async fn leave(&self, owner: Owner, queue: &QueueName) -> Result<()> {
+        self.step(queue, |queue, now| queue.leave(now, owner));
+        Ok(())
+    }
+
+    async fn sweep(&self, queue: &QueueName, limit: usize) -> Result<SweepAnswer> {
+        Ok(self.step(queue, |queue, now| queue.sweep(now, limit)))
+    }
+
+    async fn cancel(&self, id: &TaskId) -> Result<CancelAnswer> {
+        Ok(self.step(&id.queue, |queue, now| queue.cancel(now, &id.key)))
+    }
+
+    async fn find(&self, id: &TaskId) -> Result<Option<Snapshot>> {
+        let found = self
+            .look(&id.queue, |queue, now| queue.find(now, &id.key))
+            .flatten();
+        Ok(found.or_else(|| queue::untracked(&id.key)))
+    }
+
+    async fn wait(&self, id: &TaskId, bound: Duration) -> Result<Option<Snapshot>> {
+        let mut latest = None;
+        self.until(bound, limits::WAIT_POLL, || {
+            latest = self
+                .look(&id.queue, |queue, now| queue.find(now, &id.key))
+                .flatten();
+            latest
+                .as_ref()
+                .is_none_or(|snapshot| snapshot.state.is_final())
+                .then_some(())
+        })
+        .await;
+        Ok(latest.or_else(|| queue::untracked(&id.key)))
+    }
+
+    async fn work_arrived(&self, worker: &[(Owner, QueueName)], bound: Duration) -> Result<()> {
+        let has_work = || {
+            let arrived = |(_, queue): &(Owner, QueueName)| {
+                self.look(queue, MemoryQueue::has_work).unwrap_or(false)
+            };
+            worker.iter().any(arrived).then_some(())
+        };
+        let next_due = worker
+            .iter()
+            .filter_map(|(_, queue)| self.look(queue, MemoryQueue::next_due).flatten())
+            .min();
+        self.until(
+            next_due.map_or(bound, |due| due.min(bound)),
+            bound,
+            has_work,
+        )
+        .await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Inspect for MemoryBroker {
+    async fn queues(&self) -> Result<Vec<QueueName>> {
+        Ok(self.queues().keys().cloned().collect())
+    }
+
+    async fn counts(&self, queue: &QueueName) -> Result<Counts> {
+        Ok(self
+            .look(queue, |queue, _| queue.counts())
+            .unwrap_or_default())
+    }
+
+    async fn dead_letters(
+        &self,
+        queue: &QueueName,
+        after: Option<&TaskKey>,
+        count: usize,
+    ) -> Result<Vec<DeadLetter>> {
+        Ok(self
+            .look(queue, |queue, _| {
+                queue.dead_letters(after, count.min(limits::MAX_PAGE))
+            })
+            .unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Control for MemoryBroker {
+    async fn replay(&self, id: &TaskId) -> Result<bool> {
+        Ok(self.step(&id.queue, |queue, _| queue.replay(&id.key)))
+    }
+
+    async fn drop_dead(&self, id: &TaskId) -> Result<bool> {
+        Ok(self.step(&id.queue, |queue, _| queue.drop_dead(&id.key)))
+    }
+}

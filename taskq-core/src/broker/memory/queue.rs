@@ -1,0 +1,795 @@
+//! The rules of one queue: every transition of `state.rs`, in plain Rust, one method a step.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
+
+use crate::{
+    broker::{
+        Accepted, BeatAnswer, CancelAnswer, ClaimAnswer, Claimed, Counts, DeadLetter, Ending,
+        Settled, Settlement, Snapshot, SweepAnswer,
+    },
+    clock::Timestamp,
+    codec::Payload,
+    context::Progress,
+    envelope::Envelope,
+    error::{Error, ErrorKind, Result},
+    id::{BatchId, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
+    invocation::{Expiry, OnConflict, Start, UniqueKey, UniqueUntil},
+    limits,
+    state::{DeadReason, State},
+};
+
+/// How long the ids of enqueue calls are remembered: far longer than any call is repeated.
+const BATCH_MEMORY: Duration = Duration::from_secs(3_600);
+
+/// One queue: what waits, what runs, what ended.
+#[derive(Debug)]
+pub(super) struct MemoryQueue {
+    name: QueueName,
+    live: HashMap<TaskKey, Live>,
+    /// Ready tasks in the order to hand them out: priority 9 first, then the smallest place.
+    ready: BTreeMap<(Reverse<u8>, i64), TaskKey>,
+    due: BTreeSet<(Timestamp, TaskKey)>,
+    ended: HashMap<TaskKey, Ended>,
+    ended_by_age: BTreeSet<(Timestamp, TaskKey)>,
+    dead: BTreeMap<(Timestamp, TaskKey), Dead>,
+    unique: HashMap<String, UniqueHolder>,
+    leases: BTreeMap<Owner, Timestamp>,
+    batches: HashMap<BatchId, Timestamp>,
+    last_token: u64,
+    front: i64,
+    back: i64,
+}
+
+/// A task that has not ended.
+#[derive(Debug)]
+struct Live {
+    envelope: Envelope,
+    place: Place,
+    deliveries: u8,
+    expires: Option<Timestamp>,
+    cancel_requested: bool,
+}
+
+#[derive(Debug)]
+enum Place {
+    Due {
+        at: Timestamp,
+        retrying: bool,
+    },
+    Ready {
+        position: i64,
+    },
+    Running {
+        owner: Owner,
+        token: DeliveryToken,
+        progress: Option<Progress>,
+    },
+}
+
+/// What is kept of a task that ended, until `forget_at`.
+#[derive(Debug)]
+struct Ended {
+    state: State,
+    attempts: u32,
+    result: Option<Payload>,
+    at: Timestamp,
+    token: Option<DeliveryToken>,
+}
+
+#[derive(Debug)]
+struct Dead {
+    envelope: Envelope,
+    reason: DeadReason,
+}
+
+#[derive(Debug)]
+struct UniqueHolder {
+    key: TaskKey,
+    /// Until when, for keys that are held for a time; `None` for those that their task frees.
+    until: Option<Timestamp>,
+}
+
+/// What is known of a key that no broker keeps: nothing, or that it is untracked.
+pub(super) fn untracked(key: &TaskKey) -> Option<Snapshot> {
+    key.is_untracked().then(|| Snapshot::new(State::Untracked))
+}
+
+impl MemoryQueue {
+    pub(super) fn new(name: QueueName) -> Self {
+        Self {
+            name,
+            live: HashMap::new(),
+            ready: BTreeMap::new(),
+            due: BTreeSet::new(),
+            ended: HashMap::new(),
+            ended_by_age: BTreeSet::new(),
+            dead: BTreeMap::new(),
+            unique: HashMap::new(),
+            leases: BTreeMap::new(),
+            batches: HashMap::new(),
+            last_token: 0,
+            front: 0,
+            back: 0,
+        }
+    }
+
+    // Entering ---------------------------------------------------------------------------------------------
+
+    pub(super) fn enqueue(
+        &mut self,
+        now: Timestamp,
+        batch: BatchId,
+        envelopes: &[Envelope],
+    ) -> Vec<Accepted> {
+        self.batches.retain(|_, forget_at| *forget_at > now);
+        if self.batches.insert(batch, now + BATCH_MEMORY).is_some() {
+            return vec![Accepted::Duplicate; envelopes.len()];
+        }
+        envelopes
+            .iter()
+            .map(|envelope| self.accept(now, envelope))
+            .collect()
+    }
+
+    fn accept(&mut self, now: Timestamp, envelope: &Envelope) -> Accepted {
+        if envelope.own_id && self.knows(&envelope.id.key) {
+            return Accepted::Duplicate;
+        }
+        let replaced = match &envelope.unique {
+            Some(unique) => match self.take_unique(now, unique, &envelope.id.key) {
+                Ok(replaced) => replaced,
+                Err(holder) => return Accepted::Held(holder),
+            },
+            None => None,
+        };
+        self.insert(now, envelope);
+        replaced.map_or(Accepted::Created, Accepted::Replaced)
+    }
+
+    fn knows(&self, key: &TaskKey) -> bool {
+        self.live.contains_key(key)
+            || self.ended.contains_key(key)
+            || self.dead_entry(key).is_some()
+    }
+
+    /// Takes a unique key for `key`; says whom it replaced, or who keeps holding it.
+    fn take_unique(
+        &mut self,
+        now: Timestamp,
+        unique: &UniqueKey,
+        key: &TaskKey,
+    ) -> Result<Option<TaskKey>, TaskKey> {
+        let holder = self
+            .unique
+            .get(&unique.key)
+            .filter(|holder| holder.until.is_none_or(|until| until > now));
+        let mut replaced = None;
+        if let Some(UniqueHolder { key: holder, .. }) = holder {
+            let holder = holder.clone();
+            let waits = self
+                .live
+                .get(&holder)
+                .is_some_and(|live| !matches!(live.place, Place::Running { .. }));
+            if unique.on_conflict == OnConflict::Skip || !waits {
+                return Err(holder);
+            }
+            self.end_waiting(now, &holder, State::Cancelled);
+            replaced = Some(holder);
+        }
+        let until = match unique.until {
+            UniqueUntil::After(duration) => Some(now + duration),
+            UniqueUntil::Start | UniqueUntil::End => None,
+        };
+        self.unique.insert(
+            unique.key.clone(),
+            UniqueHolder {
+                key: key.clone(),
+                until,
+            },
+        );
+        Ok(replaced)
+    }
+
+    fn insert(&mut self, now: Timestamp, envelope: &Envelope) {
+        let key = envelope.id.key.clone();
+        let expires = envelope.expiry.map(|expiry| match expiry {
+            Expiry::After(duration) => now + duration,
+            Expiry::At(time) => time,
+        });
+        let start = match envelope.start {
+            Start::Now => now,
+            Start::After(delay) => now + delay,
+            Start::At(time) => time,
+        };
+        let envelope = Envelope {
+            enqueued_at: Some(now),
+            expiry: None,
+            start: Start::Now,
+            ..envelope.clone()
+        };
+        let place = Place::Due {
+            at: start,
+            retrying: false,
+        };
+        self.live.insert(
+            key.clone(),
+            Live {
+                envelope,
+                place,
+                deliveries: 0,
+                expires,
+                cancel_requested: false,
+            },
+        );
+        if start > now {
+            self.due.insert((start, key));
+        } else {
+            self.make_ready_last(&key);
+        }
+    }
+
+    fn make_ready_last(&mut self, key: &TaskKey) {
+        self.back += 1;
+        self.make_ready(key, self.back);
+    }
+
+    fn make_ready_first(&mut self, key: &TaskKey) {
+        self.front -= 1;
+        self.make_ready(key, self.front);
+    }
+
+    fn make_ready(&mut self, key: &TaskKey, position: i64) {
+        if let Some(live) = self.live.get_mut(key) {
+            live.place = Place::Ready { position };
+            self.ready
+                .insert((Reverse(live.envelope.priority), position), key.clone());
+        }
+    }
+
+    /// Moves due tasks to the ready ones; says how many.
+    fn promote(&mut self, now: Timestamp, limit: usize) -> usize {
+        let mut promoted = 0;
+        while promoted < limit && self.due.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, key)) = self.due.pop_first() {
+                self.make_ready_last(&key);
+                promoted += 1;
+            }
+        }
+        promoted
+    }
+
+    // Working ----------------------------------------------------------------------------------------------
+
+    pub(super) fn join(&mut self, now: Timestamp, owner: Owner) {
+        self.leases.insert(owner, now + limits::LEASE);
+    }
+
+    fn is_alive(&self, now: Timestamp, owner: Owner) -> bool {
+        self.leases
+            .get(&owner)
+            .is_some_and(|expires| *expires > now)
+    }
+
+    pub(super) fn beat(&mut self, now: Timestamp, owner: Owner) -> BeatAnswer {
+        let alive = self.is_alive(now, owner);
+        if alive {
+            self.leases.insert(owner, now + limits::LEASE);
+        }
+        let cancelled = self
+            .held_by(owner)
+            .filter(|(_, live)| live.cancel_requested)
+            .map(|(key, _)| key.clone());
+        BeatAnswer {
+            alive,
+            cancelled: cancelled.collect(),
+            ready: !self.ready.is_empty(),
+            sweep_in: self.next_sweep(now, owner),
+        }
+    }
+
+    fn next_sweep(&self, now: Timestamp, owner: Owner) -> Option<Duration> {
+        let other_leases = self
+            .leases
+            .iter()
+            .filter(|(other, _)| **other != owner)
+            .map(|(_, expires)| *expires);
+        let dead = self
+            .dead
+            .keys()
+            .next()
+            .map(|(died, _)| *died + limits::DEAD_LETTER_TTL);
+        let candidates = other_leases
+            .chain(self.due.first().map(|(at, _)| *at))
+            .chain(self.ended_by_age.first().map(|(at, _)| *at))
+            .chain(dead);
+        candidates.min().map(|at| at.since(now))
+    }
+
+    pub(super) fn claim(
+        &mut self,
+        now: Timestamp,
+        owner: Owner,
+        count: usize,
+    ) -> Result<ClaimAnswer> {
+        if !self.is_alive(now, owner) {
+            return Err(Error::new(ErrorKind::Fenced, "claim from", &self.name)
+                .because("the worker's lease has lapsed"));
+        }
+        self.promote(now, limits::CLAIM_BATCH);
+        self.last_token += 1;
+        let token = DeliveryToken(self.last_token);
+        let mut claimed = Vec::new();
+        while claimed.len() < count {
+            let Some((_, key)) = self.ready.pop_first() else {
+                break;
+            };
+            if self
+                .live
+                .get(&key)
+                .is_some_and(|live| live.expires.is_some_and(|expires| expires <= now))
+            {
+                self.end_waiting(now, &key, State::Expired);
+                continue;
+            }
+            claimed.extend(self.hand_out(&key, owner, token));
+        }
+        Ok(ClaimAnswer {
+            claimed,
+            next_due: self.due.first().map(|(at, _)| at.since(now)),
+        })
+    }
+
+    fn hand_out(&mut self, key: &TaskKey, owner: Owner, token: DeliveryToken) -> Option<Claimed> {
+        let live = self.live.get_mut(key)?;
+        live.deliveries = live.deliveries.saturating_add(1);
+        live.place = Place::Running {
+            owner,
+            token,
+            progress: None,
+        };
+        let claimed = Claimed {
+            token,
+            deliveries: live.deliveries,
+            envelope: live.envelope.clone(),
+        };
+        self.free_unique(&claimed.envelope, UniqueUntil::Start);
+        Some(claimed)
+    }
+
+    pub(super) fn held(&self, owner: Owner) -> Vec<Claimed> {
+        let claimed = |live: &Live| match &live.place {
+            Place::Running { token, .. } => Some(Claimed {
+                token: *token,
+                deliveries: live.deliveries,
+                envelope: live.envelope.clone(),
+            }),
+            Place::Due { .. } | Place::Ready { .. } => None,
+        };
+        self.held_by(owner)
+            .filter_map(|(_, live)| claimed(live))
+            .collect()
+    }
+
+    fn held_by(&self, owner: Owner) -> impl Iterator<Item = (&TaskKey, &Live)> {
+        let is_held = move |live: &Live| matches!(&live.place, Place::Running { owner: holder, .. } if *holder == owner);
+        self.live.iter().filter(move |(_, live)| is_held(live))
+    }
+
+    /// Whether this write comes from the present holder of the task, with a living lease.
+    fn holds(&self, now: Timestamp, owner: Owner, key: &TaskKey, token: DeliveryToken) -> bool {
+        let place = self.live.get(key).map(|live| &live.place);
+        self.is_alive(now, owner)
+            && matches!(place, Some(Place::Running { owner: o, token: t, .. }) if *o == owner && *t == token)
+    }
+
+    pub(super) fn settle(
+        &mut self,
+        now: Timestamp,
+        owner: Owner,
+        settlement: &Settlement,
+    ) -> Settled {
+        let Settlement {
+            token,
+            envelope,
+            ending,
+        } = settlement;
+        let key = &envelope.id.key;
+        if !self.holds(now, owner, key, *token) {
+            // The same write again, after its answer was lost, is no stale write.
+            let applied = self
+                .ended
+                .get(key)
+                .is_some_and(|ended| ended.token == Some(*token));
+            return if applied {
+                Settled::Applied
+            } else {
+                Settled::Fenced
+            };
+        }
+        match ending {
+            Ending::Succeeded(result) => {
+                let result = envelope.stores_result.then(|| result.clone());
+                self.end(now, envelope, State::Succeeded, result, Some(*token));
+            }
+            Ending::Cancelled => self.end(now, envelope, State::Cancelled, None, Some(*token)),
+            Ending::Dead(reason) => self.bury(now, envelope, *reason),
+            Ending::Retry(delay) => self.put_back(envelope, |queue| {
+                let at = now + *delay;
+                queue.due.insert((at, key.clone()));
+                Place::Due { at, retrying: true }
+            }),
+            Ending::Released => {
+                self.put_back(envelope, |_| Place::Ready { position: 0 });
+                self.make_ready_first(key);
+            }
+        }
+        Settled::Applied
+    }
+
+    fn put_back(&mut self, envelope: &Envelope, place: impl FnOnce(&mut Self) -> Place) {
+        let place = place(self);
+        if let Some(live) = self.live.get_mut(&envelope.id.key) {
+            live.envelope = envelope.clone();
+            live.deliveries = 0;
+            live.place = place;
+        }
+    }
+
+    pub(super) fn report(
+        &mut self,
+        now: Timestamp,
+        owner: Owner,
+        key: &TaskKey,
+        token: DeliveryToken,
+        report: &Progress,
+    ) -> Settled {
+        if !self.holds(now, owner, key, token) {
+            return Settled::Fenced;
+        }
+        if let Some(Live {
+            place: Place::Running { progress, .. },
+            ..
+        }) = self.live.get_mut(key)
+        {
+            *progress = Some(report.clone());
+        }
+        Settled::Applied
+    }
+
+    pub(super) fn leave(&mut self, now: Timestamp, owner: Owner) {
+        if !self.is_alive(now, owner) {
+            // A sweep gives back what a lapsed owner held, and counts its deliveries.
+            return;
+        }
+        self.leases.remove(&owner);
+        for key in self.keys_held_by(owner) {
+            if let Some(live) = self.live.get_mut(&key) {
+                live.deliveries = 0;
+            }
+            self.hand_back(now, &key);
+        }
+    }
+
+    // Ending -----------------------------------------------------------------------------------------------
+
+    fn end(
+        &mut self,
+        now: Timestamp,
+        envelope: &Envelope,
+        state: State,
+        result: Option<Payload>,
+        token: Option<DeliveryToken>,
+    ) {
+        let key = envelope.id.key.clone();
+        self.live.remove(&key);
+        self.free_unique(envelope, UniqueUntil::End);
+        if envelope.is_tracked() {
+            self.ended_by_age
+                .insert((now + envelope.result_ttl, key.clone()));
+            self.ended.insert(
+                key,
+                Ended {
+                    state,
+                    attempts: envelope.attempts,
+                    result,
+                    at: now,
+                    token,
+                },
+            );
+        }
+    }
+
+    /// Ends a task that no worker holds.
+    fn end_waiting(&mut self, now: Timestamp, key: &TaskKey, state: State) {
+        let Some(live) = self.live.remove(key) else {
+            return;
+        };
+        match live.place {
+            Place::Due { at, .. } => {
+                self.due.remove(&(at, key.clone()));
+            }
+            Place::Ready { position } => {
+                self.ready
+                    .remove(&(Reverse(live.envelope.priority), position));
+            }
+            Place::Running { .. } => {}
+        }
+        self.end(now, &live.envelope, state, None, None);
+    }
+
+    fn bury(&mut self, now: Timestamp, envelope: &Envelope, reason: DeadReason) {
+        self.live.remove(&envelope.id.key);
+        self.free_unique(envelope, UniqueUntil::End);
+        self.dead.insert(
+            (now, envelope.id.key.clone()),
+            Dead {
+                envelope: envelope.clone(),
+                reason,
+            },
+        );
+    }
+
+    /// Frees the envelope's unique key if it is held until `when` (or the task never came to that point) by this task.
+    fn free_unique(&mut self, envelope: &Envelope, when: UniqueUntil) {
+        let Some(unique) = &envelope.unique else {
+            return;
+        };
+        let due = match unique.until {
+            UniqueUntil::Start => true,
+            UniqueUntil::End => when == UniqueUntil::End,
+            UniqueUntil::After(_) => false,
+        };
+        if due
+            && self
+                .unique
+                .get(&unique.key)
+                .is_some_and(|holder| holder.key == envelope.id.key)
+        {
+            self.unique.remove(&unique.key);
+        }
+    }
+
+    pub(super) fn cancel(&mut self, now: Timestamp, key: &TaskKey) -> CancelAnswer {
+        let known = self.knows(key);
+        match self.live.get_mut(key) {
+            Some(live) if matches!(live.place, Place::Running { .. }) => {
+                live.cancel_requested = true;
+                CancelAnswer::Requested
+            }
+            Some(live) if live.expires.is_some_and(|expires| expires <= now) => {
+                self.end_waiting(now, key, State::Expired);
+                CancelAnswer::AlreadyEnded
+            }
+            Some(_) => {
+                self.end_waiting(now, key, State::Cancelled);
+                CancelAnswer::Cancelled
+            }
+            None if known => CancelAnswer::AlreadyEnded,
+            None => CancelAnswer::NotFound,
+        }
+    }
+
+    // Sweeping ---------------------------------------------------------------------------------------------
+
+    pub(super) fn sweep(&mut self, now: Timestamp, limit: usize) -> SweepAnswer {
+        let mut answer = SweepAnswer {
+            due: self.promote(now, limit),
+            ..SweepAnswer::default()
+        };
+        let lapsed: Vec<Owner> = self
+            .leases
+            .iter()
+            .filter(|(_, expires)| **expires <= now)
+            .map(|(owner, _)| *owner)
+            .collect();
+        for owner in lapsed {
+            let held = self.keys_held_by(owner);
+            let left = limit.saturating_sub(answer.reclaimed + answer.buried);
+            for key in held.iter().take(left) {
+                match self.hand_back(now, key) {
+                    State::Ready => answer.reclaimed += 1,
+                    _ => answer.buried += 1,
+                }
+            }
+            if held.len() <= left {
+                self.leases.remove(&owner);
+            }
+            answer.more |= held.len() > left;
+        }
+        answer.pruned = self.prune(now, limit);
+        answer.more |= answer.due == limit || answer.pruned == limit;
+        answer
+    }
+
+    /// Oldest first, so that the order of reclaimed tasks is the order in which they were handed out.
+    fn keys_held_by(&self, owner: Owner) -> Vec<TaskKey> {
+        let mut keys: Vec<_> = self.held_by(owner).map(|(key, _)| key.clone()).collect();
+        keys.sort_unstable_by(|a, b| b.cmp(a));
+        keys
+    }
+
+    /// Takes a task from a worker that will not end it; says where it went.
+    fn hand_back(&mut self, now: Timestamp, key: &TaskKey) -> State {
+        let Some(live) = self.live.get(key) else {
+            return State::Untracked;
+        };
+        let envelope = live.envelope.clone();
+        if live.cancel_requested {
+            self.end(now, &envelope, State::Cancelled, None, None);
+            State::Cancelled
+        } else if live.deliveries >= envelope.max_deliveries {
+            self.bury(now, &envelope, DeadReason::Crashed);
+            State::Dead
+        } else {
+            self.make_ready_first(key);
+            State::Ready
+        }
+    }
+
+    fn prune(&mut self, now: Timestamp, limit: usize) -> usize {
+        let mut pruned = 0;
+        while pruned < limit && self.ended_by_age.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, key)) = self.ended_by_age.pop_first() {
+                self.ended.remove(&key);
+                pruned += 1;
+            }
+        }
+        let too_old = |(died, _): &(Timestamp, TaskKey)| *died + limits::DEAD_LETTER_TTL <= now;
+        while pruned < limit && self.dead.keys().next().is_some_and(too_old) {
+            self.dead.pop_first();
+            pruned += 1;
+        }
+        pruned
+    }
+
+    // Looking ----------------------------------------------------------------------------------------------
+
+    pub(super) fn find(&self, now: Timestamp, key: &TaskKey) -> Option<Snapshot> {
+        if let Some(live) = self.live.get(key) {
+            return Some(live.snapshot(now)).filter(|snapshot| is_kept(key, snapshot.state));
+        }
+        if let Some(ended) = self.ended.get(key) {
+            return Some(Snapshot {
+                attempts: ended.attempts,
+                result: ended.result.clone(),
+                ended_at: Some(ended.at),
+                ..Snapshot::new(ended.state)
+            });
+        }
+        self.dead_entry(key).map(|((died, _), dead)| Snapshot {
+            attempts: dead.envelope.attempts,
+            reason: Some(dead.reason),
+            last_error: Some(dead.envelope.last_words(dead.reason)),
+            ended_at: Some(*died),
+            ..Snapshot::new(State::Dead)
+        })
+    }
+
+    fn dead_entry(&self, key: &TaskKey) -> Option<(&(Timestamp, TaskKey), &Dead)> {
+        self.dead.iter().find(|((_, dead_key), _)| dead_key == key)
+    }
+
+    pub(super) fn has_work(&self, now: Timestamp) -> bool {
+        !self.ready.is_empty() || self.due.first().is_some_and(|(at, _)| *at <= now)
+    }
+
+    pub(super) fn next_due(&self, now: Timestamp) -> Option<Duration> {
+        self.due.first().map(|(at, _)| at.since(now))
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts {
+            dead: self.dead.len() as u64,
+            ..Counts::default()
+        };
+        for live in self.live.values() {
+            match live.place {
+                Place::Due {
+                    retrying: false, ..
+                } => counts.scheduled += 1,
+                Place::Due { retrying: true, .. } => counts.retrying += 1,
+                Place::Ready { .. } => counts.ready += 1,
+                Place::Running { .. } => counts.running += 1,
+            }
+        }
+        counts
+    }
+
+    pub(super) fn dead_letters(&self, after: Option<&TaskKey>, count: usize) -> Vec<DeadLetter> {
+        let start = after
+            .and_then(|after| self.dead.keys().position(|(_, key)| key == after))
+            .map_or(0, |at| at + 1);
+        let letter = |((died_at, key), dead): (&(Timestamp, TaskKey), &Dead)| DeadLetter {
+            id: TaskId::new(self.name.clone(), key.clone()),
+            envelope: Some(dead.envelope.clone()),
+            reason: dead.reason,
+            died_at: *died_at,
+        };
+        self.dead
+            .iter()
+            .skip(start)
+            .take(count)
+            .map(letter)
+            .collect()
+    }
+
+    // Changing dead letters --------------------------------------------------------------------------------
+
+    pub(super) fn replay(&mut self, key: &TaskKey) -> bool {
+        let Some(place) = self.dead_entry(key).map(|(place, _)| place.clone()) else {
+            return false;
+        };
+        let Some(dead) = self.dead.remove(&place) else {
+            return false;
+        };
+        let mut envelope = dead.envelope;
+        envelope.forget_failures();
+        let place = Place::Ready { position: 0 };
+        let live = Live {
+            envelope,
+            place,
+            deliveries: 0,
+            expires: None,
+            cancel_requested: false,
+        };
+        self.live.insert(key.clone(), live);
+        self.make_ready_last(key);
+        true
+    }
+
+    pub(super) fn drop_dead(&mut self, key: &TaskKey) -> bool {
+        match self.dead_entry(key).map(|(place, _)| place.clone()) {
+            Some(place) => self.dead.remove(&place).is_some(),
+            None => false,
+        }
+    }
+}
+
+impl Live {
+    fn snapshot(&self, now: Timestamp) -> Snapshot {
+        let expired = self.expires.is_some_and(|expires| expires <= now);
+        let base = Snapshot {
+            attempts: self.envelope.attempts,
+            ..Snapshot::new(State::Ready)
+        };
+        match &self.place {
+            Place::Running {
+                owner, progress, ..
+            } => Snapshot {
+                state: State::Running,
+                owner: Some(*owner),
+                progress: progress.clone(),
+                ..base
+            },
+            _ if expired => Snapshot {
+                state: State::Expired,
+                ended_at: self.expires,
+                ..base
+            },
+            Place::Ready { .. } => base,
+            Place::Due { at, retrying } => Snapshot {
+                state: if *retrying {
+                    State::Retrying
+                } else {
+                    State::Scheduled
+                },
+                due: Some(*at),
+                last_error: self.envelope.last_error().map(str::to_owned),
+                ..base
+            },
+        }
+    }
+}
+
+/// Of an untracked task only these states are kept.
+fn is_kept(key: &TaskKey, state: State) -> bool {
+    !key.is_untracked()
+        || matches!(
+            state,
+            State::Scheduled | State::Retrying | State::Running | State::Dead
+        )
+}

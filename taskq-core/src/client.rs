@@ -1,0 +1,448 @@
+//! The client: enqueues invocations and asks about tasks. Every call has a deadline.
+
+use std::{collections::HashMap, future::Future, time::Duration};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use serde::Serialize;
+
+use crate::{
+    broker::{Accepted, CancelAnswer, Snapshot},
+    connection::Connection,
+    envelope::Envelope,
+    error::{Error, ErrorKind, Result},
+    handle::TaskHandle,
+    id::{BatchId, QueueName, TaskId},
+    invocation::{AnyTask, Invocation},
+    limits,
+    retry::fraction,
+    task::Task,
+};
+
+/// Enqueues invocations and asks about tasks. Cheap to clone.
+///
+/// A call that meets a transient error is repeated until its [deadline](Self::deadline); repeating is harmless, since
+/// ids are made before anything is sent.
+#[derive(Clone, Debug)]
+pub struct Client {
+    connection: Connection,
+    deadline: Duration,
+}
+
+impl Client {
+    /// A client on `connection`.
+    pub fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            deadline: limits::CALL_DEADLINE,
+        }
+    }
+
+    /// The same client with another deadline for each call; the default is 5 s.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The deadline of each call.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// The connection that it uses.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Enqueues one invocation. When this returns, the broker has accepted it.
+    ///
+    /// If its own id or unique key is taken, nothing is enqueued and the handle is that of the present holder;
+    /// [`TaskHandle::was_created`] tells.
+    pub async fn enqueue<T>(&self, invocation: Invocation<T>) -> Result<TaskHandle<T>> {
+        let envelope = invocation.into_envelope()?;
+        let id = envelope.id.clone();
+        let accepted = self
+            .enqueue_batch(
+                &id.queue,
+                BatchId::generate(),
+                std::slice::from_ref(&envelope),
+            )
+            .await?;
+        match accepted.into_iter().next() {
+            Some(accepted) => Ok(self.handle_of(id, accepted)),
+            None => {
+                Err(Error::new(ErrorKind::Internal, "enqueue", id)
+                    .because("the broker gave no answer"))
+            }
+        }
+    }
+
+    /// Enqueues a task by name, with its arguments as a JSON object keyed by parameter name, for callers that do not
+    /// link the task. Use [`Invocation::named`] for options.
+    pub async fn enqueue_named(
+        &self,
+        task: &str,
+        args: &impl Serialize,
+    ) -> Result<TaskHandle<AnyTask>> {
+        self.enqueue(Invocation::named(task, args)).await
+    }
+
+    /// Enqueues any number of invocations, in chunks of 200 a queue, four chunks under way at once.
+    ///
+    /// A chunk is accepted whole or not at all; the whole is not atomic. The iterator is read as fast as the broker
+    /// accepts, so memory stays bounded but for the handles. On an error, [`BulkError`] holds what was certainly
+    /// accepted and what is uncertain; pass `&mut iterator` to keep what was not read.
+    pub async fn enqueue_all<T, I>(
+        &self,
+        invocations: I,
+    ) -> std::result::Result<Vec<TaskHandle<T>>, BulkError<T>>
+    where
+        I: IntoIterator<Item = Invocation<T>>,
+    {
+        Bulk::new(self)
+            .run(invocations.into_iter().map(Invocation::into_envelope))
+            .await
+    }
+
+    /// Sends again what a failed [`enqueue_all`](Self::enqueue_all) left uncertain, in the same chunks under the same
+    /// ids. What was accepted after all is not enqueued twice.
+    pub async fn resume<T>(
+        &self,
+        error: BulkError<T>,
+    ) -> std::result::Result<Vec<TaskHandle<T>>, BulkError<T>> {
+        let mut bulk = Bulk::new(self);
+        bulk.numbered = error.accepted.into_iter().enumerate().collect();
+        bulk.resending = error.uncertain.0;
+        bulk.run(std::iter::empty()).await
+    }
+
+    /// The handle of a task by its id.
+    pub fn handle<T: Task>(&self, id: &TaskId) -> TaskHandle<T> {
+        TaskHandle::new(self.clone(), id.clone(), Accepted::Duplicate)
+    }
+
+    /// The handle of a task that this program does not link.
+    pub fn handle_any(&self, id: &TaskId) -> TaskHandle<AnyTask> {
+        TaskHandle::new(self.clone(), id.clone(), Accepted::Duplicate)
+    }
+
+    /// Asks for the end of a task: a waiting one is cancelled at once, the body of a running one is told.
+    pub async fn cancel(&self, id: &TaskId) -> Result<CancelAnswer> {
+        self.call("cancel", id, || self.connection.broker().cancel(id))
+            .await
+    }
+
+    /// What is known of a task; `None` if its id was never accepted or is no longer kept.
+    pub async fn find(&self, id: &TaskId) -> Result<Option<Snapshot>> {
+        self.call("look up", id, || self.connection.broker().find(id))
+            .await
+    }
+
+    /// The result of waiting at most `bound`, which may be longer than the deadline of other calls.
+    pub(crate) async fn wait(&self, id: &TaskId, bound: Duration) -> Result<Option<Snapshot>> {
+        let patient = Self {
+            deadline: bound.saturating_add(self.deadline),
+            ..self.clone()
+        };
+        let clock = self.connection.clock();
+        let end = clock.monotonic() + bound;
+        patient
+            .call("wait for", id, || {
+                self.connection
+                    .broker()
+                    .wait(id, end.saturating_sub(clock.monotonic()))
+            })
+            .await
+    }
+
+    fn handle_of<T>(&self, id: TaskId, accepted: Accepted) -> TaskHandle<T> {
+        match accepted {
+            Accepted::Held(holder) => TaskHandle::new(
+                self.clone(),
+                TaskId::new(id.queue, holder.clone()),
+                Accepted::Held(holder),
+            ),
+            accepted => TaskHandle::new(self.clone(), id, accepted),
+        }
+    }
+
+    async fn enqueue_batch(
+        &self,
+        queue: &QueueName,
+        batch: BatchId,
+        envelopes: &[Envelope],
+    ) -> Result<Vec<Accepted>> {
+        self.call("enqueue to", queue, || {
+            self.connection.broker().enqueue(queue, batch, envelopes)
+        })
+        .await
+    }
+
+    /// Runs a broker call under the deadline, repeating it after transient errors with growing, jittered pauses.
+    async fn call<V, F, Fut>(
+        &self,
+        operation: &'static str,
+        subject: &impl std::fmt::Display,
+        mut attempt: F,
+    ) -> Result<V>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<V>>,
+    {
+        let clock = self.connection.clock();
+        let end = clock.monotonic() + self.deadline;
+        let mut pause = limits::CALL_BACKOFF;
+        loop {
+            let left = end.saturating_sub(clock.monotonic());
+            let error = match clock.timeout(left, attempt()).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) if !error.is_transient() => return Err(error),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(self.too_late(operation, subject, None)),
+            };
+            let jittered = pause / 2 + fraction(pause / 2, pause_seed(&error, left));
+            if jittered >= end.saturating_sub(clock.monotonic()) {
+                return Err(self.too_late(operation, subject, Some(error)));
+            }
+            clock.sleep(jittered).await;
+            pause = (pause * 2).min(limits::CALL_BACKOFF_CAP);
+        }
+    }
+
+    /// The error of a call whose deadline passed: what, where, and the last thing that went wrong.
+    fn too_late(
+        &self,
+        operation: &'static str,
+        subject: &impl std::fmt::Display,
+        last: Option<Error>,
+    ) -> Error {
+        let subject = format!("\"{subject}\" at {}", self.connection.address());
+        let deadline = self.deadline;
+        match last {
+            Some(last) => Error::new(last.kind(), operation, subject)
+                .because(format!("gave up after {deadline:?}: {last}")),
+            None => Error::new(ErrorKind::DeadlineExceeded, operation, subject)
+                .because(format!("no answer within {deadline:?}")),
+        }
+    }
+}
+
+/// A seed for the jitter of a pause: how much time is left differs between callers by more than a nanosecond.
+fn pause_seed(error: &Error, left: Duration) -> u64 {
+    left.subsec_nanos() as u64 ^ (error.subject().len() as u64) << 32
+}
+
+/// What a bulk enqueue that failed half-way leaves.
+pub struct BulkError<T> {
+    /// Why it stopped.
+    pub error: Error,
+    /// What was certainly accepted, in the iterator's order.
+    pub accepted: Vec<TaskHandle<T>>,
+    /// What was sent without a clear answer, or read from the iterator and not sent. [`Client::resume`] sends it again
+    /// under the same ids, so nothing is enqueued twice.
+    pub uncertain: Uncertain,
+}
+
+/// Invocations whose acceptance is not known; see [`BulkError`].
+#[derive(Debug, Default)]
+pub struct Uncertain(Vec<Chunk>);
+
+impl Uncertain {
+    /// The ids of the invocations.
+    pub fn ids(&self) -> impl Iterator<Item = &TaskId> {
+        self.0
+            .iter()
+            .flat_map(|chunk| chunk.envelopes.iter().map(|(_, envelope)| &envelope.id))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|chunk| chunk.envelopes.len()).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T> std::fmt::Display for BulkError<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} ({} accepted before, {} uncertain)",
+            self.error,
+            self.accepted.len(),
+            self.uncertain.len()
+        )
+    }
+}
+
+impl<T> std::fmt::Debug for BulkError<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+impl<T> std::error::Error for BulkError<T> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Envelopes of one queue that are accepted together; each with its place in the iterator.
+#[derive(Debug)]
+struct Chunk {
+    queue: QueueName,
+    batch: BatchId,
+    envelopes: Vec<(usize, Envelope)>,
+}
+
+/// One bulk enqueue under way.
+struct Bulk<'a, T> {
+    client: &'a Client,
+    filling: HashMap<QueueName, Vec<(usize, Envelope)>>,
+    resending: Vec<Chunk>,
+    numbered: Vec<(usize, TaskHandle<T>)>,
+    uncertain: Vec<Chunk>,
+    failure: Option<Error>,
+    next_number: usize,
+}
+
+impl<'a, T> Bulk<'a, T> {
+    fn new(client: &'a Client) -> Self {
+        Self {
+            client,
+            filling: HashMap::new(),
+            resending: Vec::new(),
+            numbered: Vec::new(),
+            uncertain: Vec::new(),
+            failure: None,
+            next_number: 0,
+        }
+    }
+
+    async fn run(
+        mut self,
+        mut envelopes: impl Iterator<Item = Result<Envelope>>,
+    ) -> std::result::Result<Vec<TaskHandle<T>>, BulkError<T>> {
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            while under_way.len() < limits::ENQUEUE_IN_FLIGHT && self.failure.is_none() {
+                match self.next_chunk(&mut envelopes) {
+                    Some(chunk) => under_way.push(send(self.client, chunk)),
+                    None => break,
+                }
+            }
+            match under_way.next().await {
+                Some((chunk, answer)) => self.take(chunk, answer),
+                None => break,
+            }
+        }
+        self.finish()
+    }
+
+    /// Reads on until a chunk is full, or the iterator ends and what is left goes out.
+    fn next_chunk(
+        &mut self,
+        envelopes: &mut impl Iterator<Item = Result<Envelope>>,
+    ) -> Option<Chunk> {
+        if let Some(chunk) = self.resending.pop() {
+            return Some(chunk);
+        }
+        loop {
+            match envelopes.next() {
+                Some(Ok(envelope)) => {
+                    if let Some(full) = self.fill(envelope) {
+                        return self.take_filled(&full);
+                    }
+                }
+                Some(Err(error)) => {
+                    self.failure = Some(error);
+                    return None;
+                }
+                None => {
+                    let queue = self.filling.keys().next()?.clone();
+                    return self.take_filled(&queue);
+                }
+            }
+        }
+    }
+
+    /// Adds an envelope to its queue's chunk; the queue's name if that is full now.
+    fn fill(&mut self, envelope: Envelope) -> Option<QueueName> {
+        let queue = envelope.id.queue.clone();
+        let chunk = self.filling.entry(queue.clone()).or_default();
+        chunk.push((self.next_number, envelope));
+        self.next_number += 1;
+        (chunk.len() == limits::ENQUEUE_CHUNK).then_some(queue)
+    }
+
+    fn take_filled(&mut self, queue: &QueueName) -> Option<Chunk> {
+        let envelopes = self.filling.remove(queue)?;
+        Some(Chunk {
+            queue: queue.clone(),
+            batch: BatchId::generate(),
+            envelopes,
+        })
+    }
+
+    fn take(&mut self, chunk: Chunk, answer: Result<Vec<Accepted>>) {
+        match answer {
+            Ok(accepted) => {
+                for ((number, envelope), accepted) in chunk.envelopes.into_iter().zip(accepted) {
+                    self.numbered
+                        .push((number, self.client.handle_of(envelope.id, accepted)));
+                }
+            }
+            Err(error) => {
+                self.failure.get_or_insert(error);
+                self.uncertain.push(chunk);
+            }
+        }
+    }
+
+    fn finish(mut self) -> std::result::Result<Vec<TaskHandle<T>>, BulkError<T>> {
+        self.numbered.sort_unstable_by_key(|(number, _)| *number);
+        let accepted: Vec<_> = self
+            .numbered
+            .into_iter()
+            .map(|(_, handle)| handle)
+            .collect();
+        match self.failure {
+            None => Ok(accepted),
+            Some(error) => {
+                let unsent = self.filling.into_iter().map(|(queue, envelopes)| Chunk {
+                    queue,
+                    batch: BatchId::generate(),
+                    envelopes,
+                });
+                self.uncertain.extend(unsent);
+                self.uncertain.append(&mut self.resending);
+                Err(BulkError {
+                    error,
+                    accepted,
+                    uncertain: Uncertain(self.uncertain),
+                })
+            }
+        }
+    }
+}
+
+async fn send(client: &Client, chunk: Chunk) -> (Chunk, Result<Vec<Accepted>>) {
+    let Chunk {
+        queue,
+        batch,
+        envelopes,
+    } = chunk;
+    let (numbers, envelopes): (Vec<_>, Vec<_>) = envelopes.into_iter().unzip();
+    let answer = client.enqueue_batch(&queue, batch, &envelopes).await;
+    (
+        Chunk {
+            queue,
+            batch,
+            envelopes: numbers.into_iter().zip(envelopes).collect(),
+        },
+        answer,
+    )
+}

@@ -1,0 +1,294 @@
+//! The promises of the [`Broker`](crate::Broker) contract as tests: one file a promise, run by every broker.
+//!
+//! A broker's tests call [`broker_conformance!`](crate::broker_conformance) with a function that makes a [`Harness`].
+//! Nothing here sleeps: time is the harness's.
+
+pub mod cancel;
+pub mod claim;
+pub mod dead_letters;
+pub mod due;
+pub mod expiry;
+pub mod fencing;
+pub mod idempotence;
+pub mod lease;
+pub mod model;
+pub mod priority;
+pub mod progress;
+pub mod release;
+pub mod results;
+pub mod retry;
+pub mod sweep;
+pub mod unique;
+pub mod waiting;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::{
+    broker::{Accepted, Claimed, Ending, Settled, Settlement, Snapshot},
+    clock::Timestamp,
+    codec::Payload,
+    connection::Connection,
+    envelope::Envelope,
+    id::{BatchId, Owner, QueueName, TaskId, WorkerId},
+    invocation::{AnyTask, Invocation},
+    limits,
+    state::State,
+};
+
+/// An empty broker whose time the tests can move.
+#[async_trait]
+pub trait Harness: Send + Sync + 'static {
+    /// A connection to it.
+    fn connection(&self) -> Connection;
+
+    /// Lets its time pass.
+    async fn advance(&self, duration: Duration);
+}
+
+/// One test: a broker, a queue, and words to play with them.
+#[derive(Clone)]
+pub struct Stage {
+    harness: Arc<dyn Harness>,
+    /// The connection under test.
+    pub connection: Connection,
+    /// The queue that it uses.
+    pub queue: QueueName,
+}
+
+impl Stage {
+    /// A stage on an empty broker.
+    pub fn new(harness: impl Harness) -> Self {
+        let connection = harness.connection();
+        Self {
+            harness: Arc::new(harness),
+            connection,
+            queue: QueueName::new("stage").expect("a valid name"),
+        }
+    }
+
+    /// The same broker, another queue.
+    pub fn with_queue(&self, queue: &str) -> Self {
+        Self {
+            queue: QueueName::new(queue).expect("a valid name"),
+            ..self.clone()
+        }
+    }
+
+    /// An invocation for this stage's queue.
+    pub fn invocation(&self, number: u32) -> Invocation<AnyTask> {
+        Invocation::named("noop", &json!({ "number": number })).queue(self.queue.as_str())
+    }
+
+    /// The same without a result, so untracked.
+    pub fn untracked(&self, number: u32) -> Envelope {
+        let mut envelope = self.envelope(self.invocation(number));
+        envelope.id.key = crate::id::TaskKey::generate_untracked();
+        envelope.stores_result = false;
+        envelope
+    }
+
+    /// The envelope of an invocation.
+    pub fn envelope(&self, invocation: Invocation<AnyTask>) -> Envelope {
+        invocation.into_envelope().expect("a valid invocation")
+    }
+
+    /// Enqueues envelopes in one batch.
+    pub async fn enqueue_all(&self, envelopes: &[Envelope]) -> Vec<Accepted> {
+        let broker = self.connection.broker();
+        broker
+            .enqueue(&self.queue, BatchId::generate(), envelopes)
+            .await
+            .expect("enqueues")
+    }
+
+    /// Enqueues an invocation; gives its id and the answer.
+    pub async fn enqueue(&self, invocation: Invocation<AnyTask>) -> (TaskId, Accepted) {
+        let envelope = self.envelope(invocation);
+        let accepted = self.enqueue_all(std::slice::from_ref(&envelope)).await;
+        (envelope.id, accepted[0].clone())
+    }
+
+    /// Enqueues a plain task.
+    pub async fn enqueue_one(&self) -> TaskId {
+        self.enqueue(self.invocation(0)).await.0
+    }
+
+    /// A new worker that has joined the queue.
+    pub async fn worker(&self) -> Owner {
+        let owner = Owner {
+            worker: WorkerId::generate(),
+            term: 0,
+        };
+        self.connection
+            .broker()
+            .join(owner, &self.queue)
+            .await
+            .expect("joins");
+        owner
+    }
+
+    /// Claims up to `count` tasks.
+    pub async fn claim(&self, owner: Owner, count: usize) -> Vec<Claimed> {
+        self.connection
+            .broker()
+            .claim(owner, &self.queue, count)
+            .await
+            .expect("claims")
+            .claimed
+    }
+
+    /// Claims exactly one task.
+    pub async fn claim_one(&self, owner: Owner) -> Claimed {
+        let mut claimed = self.claim(owner, 1).await;
+        assert_eq!(claimed.len(), 1, "one task is ready");
+        claimed.remove(0)
+    }
+
+    /// Settles one attempt.
+    pub async fn settle(&self, owner: Owner, claimed: &Claimed, ending: Ending) -> Settled {
+        let settlement = Settlement {
+            token: claimed.token,
+            envelope: claimed.envelope.clone(),
+            ending,
+        };
+        let settled = self
+            .connection
+            .broker()
+            .settle(owner, &self.queue, &[settlement])
+            .await
+            .expect("settles");
+        assert_eq!(settled.len(), 1);
+        settled[0]
+    }
+
+    /// Settles one attempt as succeeded with a number.
+    pub async fn succeed(&self, owner: Owner, claimed: &Claimed, number: u32) -> Settled {
+        self.settle(owner, claimed, Ending::Succeeded(payload(number)))
+            .await
+    }
+
+    /// Renews the owner's lease; whether it lives.
+    pub async fn beat(&self, owner: Owner) -> bool {
+        let beats = [(owner, self.queue.clone())];
+        self.connection.broker().beat(&beats).await.expect("beats")[0].alive
+    }
+
+    /// Sweeps until nothing is left to do.
+    pub async fn sweep(&self) {
+        while self
+            .connection
+            .broker()
+            .sweep(&self.queue, limits::SWEEP_BATCH)
+            .await
+            .expect("sweeps")
+            .more
+        {}
+    }
+
+    /// Lets the lease of everybody who does not beat lapse, and sweeps.
+    pub async fn lapse(&self) {
+        self.advance(limits::LEASE + Duration::from_millis(1)).await;
+        self.sweep().await;
+    }
+
+    /// What is known of a task.
+    pub async fn find(&self, id: &TaskId) -> Option<Snapshot> {
+        self.connection.broker().find(id).await.expect("finds")
+    }
+
+    /// Where a task is.
+    pub async fn state(&self, id: &TaskId) -> Option<State> {
+        self.find(id).await.map(|snapshot| snapshot.state)
+    }
+
+    /// The broker's time.
+    pub async fn now(&self) -> Timestamp {
+        self.connection
+            .broker()
+            .now()
+            .await
+            .expect("tells the time")
+    }
+
+    /// Lets the broker's time pass.
+    pub async fn advance(&self, duration: Duration) {
+        self.harness.advance(duration).await;
+    }
+
+    /// Lets time pass in small steps until the future that was spawned has ended.
+    pub async fn finish<V>(&self, handle: JoinHandle<V>) -> V {
+        while !handle.is_finished() {
+            self.advance(Duration::from_millis(10)).await;
+            tokio::task::yield_now().await;
+        }
+        handle.await.expect("does not panic")
+    }
+}
+
+/// A result that is a number.
+pub fn payload(number: u32) -> Payload {
+    Payload::encode("encode", &number, limits::MAX_RESULT).expect("a small number")
+}
+
+/// Makes one `#[tokio::test]` of every promise. The argument is a path to an `async fn() -> impl Harness`.
+///
+/// The calling crate needs `tokio` with its macros as a dev-dependency.
+#[macro_export]
+macro_rules! broker_conformance {
+    ($harness:path) => {
+        $crate::broker_conformance! { @tests $harness;
+            claim: tasks_come_out_as_they_went_in first_in_is_first_out no_task_is_handed_out_twice
+                queues_do_not_mix a_claim_takes_no_more_than_asked claiming_without_a_lease_is_fenced
+                a_worker_finds_what_it_holds;
+            priority: all_ten_levels_are_strict_with_nine_first equal_priorities_keep_their_order;
+            due: a_delayed_task_is_never_early a_task_in_the_past_is_ready_at_once due_tasks_follow_their_due_time
+                a_claim_tells_when_the_next_task_is_due;
+            expiry: an_expired_task_is_not_handed_out an_expired_task_is_expired_before_anybody_looks
+                a_delayed_task_can_expire;
+            fencing: a_stale_settlement_changes_nothing another_worker_cannot_settle
+                a_lapsed_lease_settles_nothing_even_before_a_sweep the_same_worker_cannot_settle_an_older_delivery
+                a_mixed_batch_is_judged_one_by_one a_repeated_settlement_of_a_success_is_applied;
+            lease: a_dead_workers_tasks_go_to_another_worker a_beating_worker_keeps_its_tasks
+                a_lapsed_lease_is_not_renewed a_worker_comes_back_with_its_next_term
+                a_task_that_kills_its_workers_becomes_a_dead_letter ending_an_attempt_forgets_earlier_deliveries
+                a_beat_tells_when_to_sweep a_lease_is_kept_per_queue;
+            retry: a_failed_task_waits_for_its_delay_and_keeps_its_errors;
+            release: a_released_task_is_first_again_and_spends_nothing leaving_gives_everything_back
+                leaving_twice_is_harmless;
+            dead_letters: a_dead_letter_keeps_reason_and_errors a_dead_letter_can_be_replayed
+                a_dead_letter_can_be_dropped dead_letters_come_in_pages dead_letters_age_out;
+            cancel: a_waiting_task_is_cancelled_at_once a_running_task_is_told a_cancel_survives_the_worker
+                what_has_ended_cannot_be_cancelled a_cancelled_attempt_ends_as_cancelled
+                an_untracked_task_can_be_cancelled;
+            unique: a_held_key_skips_the_second replacing_takes_the_place_of_a_waiting_holder
+                a_running_holder_is_not_replaced a_key_until_start_is_free_when_the_task_starts
+                a_key_for_a_time_outlives_its_task a_key_is_freed_however_its_task_ends
+                a_crashed_holder_still_holds keys_are_per_queue two_in_one_batch_conflict;
+            idempotence: a_repeated_batch_changes_nothing an_own_id_is_accepted_once
+                an_own_id_is_known_in_every_state;
+            results: a_result_is_kept_for_its_time_to_live untracked_states_are_never_wrong
+                an_unknown_id_is_not_found counts_agree_with_what_happened every_queue_is_listed
+                an_untracked_task_with_its_own_id_is_known_after_its_end;
+            progress: progress_is_seen_while_running_and_fenced;
+            waiting: a_wait_ends_with_the_task a_wait_ends_with_its_bound a_wait_ends_on_cancel_expiry_and_death
+                waiting_for_an_unknown_task_ends_at_once many_wait_for_one_task an_enqueue_wakes_an_idle_worker
+                a_wait_for_work_ends_with_its_bound a_release_wakes_an_idle_worker;
+            sweep: a_sweep_is_bounded_and_says_when_more_is_left a_sweep_promotes_due_tasks
+                a_sweep_spares_the_living;
+            model: a_random_history_agrees_with_the_reference;
+        }
+    };
+    (@tests $harness:path; $($file:ident: $($promise:ident)+;)+) => {
+        $(mod $file {
+            $(#[tokio::test]
+            async fn $promise() {
+                let stage = $crate::conformance::Stage::new($harness().await);
+                $crate::conformance::$file::$promise(stage).await;
+            })+
+        })+
+    };
+}

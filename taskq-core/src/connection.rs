@@ -1,0 +1,93 @@
+//! A connection: one broker and everything that is built on it.
+
+use std::{fmt, sync::Arc};
+
+use futures_util::future::BoxFuture;
+
+use crate::{
+    broker::{Broker, Control, Inspect},
+    client::Client,
+    clock::Clock,
+    error::Result,
+};
+
+/// Opens the same connection again.
+pub type Opener = Arc<dyn Fn() -> BoxFuture<'static, Result<Connection>> + Send + Sync>;
+
+/// An open broker. Cheap to clone; all clones share one connection.
+#[derive(Clone)]
+pub struct Connection {
+    broker: Arc<dyn Broker>,
+    inspect: Arc<dyn Inspect>,
+    control: Arc<dyn Control>,
+    opener: Opener,
+    clock: Clock,
+    address: Arc<str>,
+}
+
+impl Connection {
+    /// A connection to what implements the three contracts.
+    ///
+    /// `address` is shown in errors and logs, so it holds no secret. `opener` opens the same again.
+    pub fn new<B>(
+        broker: Arc<B>,
+        address: impl Into<Arc<str>>,
+        clock: Clock,
+        opener: Opener,
+    ) -> Self
+    where
+        B: Broker + Inspect + Control + 'static,
+    {
+        Self {
+            broker: broker.clone(),
+            inspect: broker.clone(),
+            control: broker,
+            opener,
+            clock,
+            address: address.into(),
+        }
+    }
+
+    /// A client on it.
+    pub fn client(&self) -> Client {
+        Client::new(self.clone())
+    }
+
+    /// The broker itself, for workers.
+    pub fn broker(&self) -> &Arc<dyn Broker> {
+        &self.broker
+    }
+
+    /// Reads what the broker holds.
+    pub fn inspect(&self) -> &Arc<dyn Inspect> {
+        &self.inspect
+    }
+
+    /// Changes what the broker holds, for operators.
+    pub fn control(&self) -> &Arc<dyn Control> {
+        &self.control
+    }
+
+    /// The clock that everything on this connection uses.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Where the broker is, without secrets.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Opens the same broker again, on connections of its own: the heartbeat must not queue behind anything.
+    pub async fn open_another(&self) -> Result<Self> {
+        (self.opener)().await
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}

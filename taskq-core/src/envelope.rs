@@ -1,0 +1,336 @@
+//! The wire form of an invocation, versioned. Brokers keep these bytes; no broker needs to understand them.
+//!
+//! Format 1 is one JSON object with `v` (format), `task`, `args`, and whatever differs from the defaults. The id, the
+//! number of deliveries and the due time are the broker's own columns and not part of it. Unknown keys are ignored, so
+//! that an older worker can run what a newer client enqueued; a higher `v` is refused.
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{
+    clock::Timestamp,
+    codec::Payload,
+    error::{Error, ErrorKind, Result},
+    id::{TaskId, TaskName},
+    invocation::{Expiry, Start, UniqueKey, raw},
+    limits,
+    retry::Retry,
+    state::DeadReason,
+    task_error::TaskError,
+};
+
+/// The format that this version writes, and the highest that it reads.
+pub const FORMAT: u8 = 1;
+
+/// A task as brokers carry it: id, arguments, options, and what happened to it so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Envelope {
+    /// Its id.
+    pub id: TaskId,
+    /// Whether the caller chose the id, so that it must be looked up before it is accepted.
+    pub own_id: bool,
+    /// Which task to run.
+    pub task: TaskName,
+    /// Its arguments: an object keyed by parameter name.
+    pub payload: Payload,
+    /// 0 to 9, 9 first.
+    pub priority: u8,
+    /// When it may start; only read when it is enqueued.
+    pub start: Start,
+    /// Until when a start makes sense. Brokers make it absolute when they accept it.
+    pub expiry: Option<Expiry>,
+    /// Limit of one attempt, if the invocation says so.
+    pub timeout: Option<Duration>,
+    /// Retry policy, if the invocation says so.
+    pub retry: Option<Retry>,
+    /// Consecutive hand-outs without an end before it becomes a dead letter.
+    pub max_deliveries: u8,
+    /// Its unique key.
+    pub unique: Option<UniqueKey>,
+    /// How long its result is kept.
+    pub result_ttl: Duration,
+    /// Whether the body's result is stored.
+    pub stores_result: bool,
+    /// String map for tracing and the like.
+    pub headers: BTreeMap<String, String>,
+    /// When it was accepted, by the broker's clock.
+    pub enqueued_at: Option<Timestamp>,
+    /// Attempts that failed so far.
+    pub attempts: u32,
+    /// The newest failed attempts, oldest first.
+    pub history: Vec<FailedAttempt>,
+    /// Since when workers hand it back because they do not know its task.
+    pub unregistered_since: Option<Timestamp>,
+}
+
+/// One attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedAttempt {
+    /// Which attempt, 1-based.
+    #[serde(rename = "n")]
+    pub attempt: u32,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Its error and causes, at most 2 KiB.
+    pub error: String,
+}
+
+impl Envelope {
+    /// Whether its state is kept exactly: it stores a result or has its own id.
+    pub fn is_tracked(&self) -> bool {
+        !self.id.key.is_untracked()
+    }
+
+    /// Counts an error and keeps its text.
+    pub fn record_failure(&mut self, at: Timestamp, error: &TaskError) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.history.push(FailedAttempt {
+            attempt: self.attempts,
+            at,
+            error: shortened(error.to_string()),
+        });
+        let surplus = self.history.len().saturating_sub(limits::MAX_HISTORY);
+        self.history.drain(..surplus);
+    }
+
+    /// The last error's text.
+    pub fn last_error(&self) -> Option<&str> {
+        self.history.last().map(|failed| failed.error.as_str())
+    }
+
+    /// What it died of: the last error, or, since a crash leaves none, the reason in words.
+    pub fn last_words(&self, reason: DeadReason) -> String {
+        match (reason, self.last_error()) {
+            (DeadReason::Crashed, _) => format!(
+                "its worker died {} times while running it",
+                self.max_deliveries
+            ),
+            (_, Some(error)) => error.to_owned(),
+            (_, None) => reason.to_string(),
+        }
+    }
+
+    /// Starts its life again, as a replayed dead letter does.
+    pub fn forget_failures(&mut self) {
+        self.attempts = 0;
+        self.unregistered_since = None;
+    }
+
+    /// Its bytes in the present format.
+    pub fn encode(&self) -> Vec<u8> {
+        let wire = WireOut {
+            v: FORMAT,
+            task: &self.task,
+            args: raw(&self.payload),
+            priority: (self.priority != limits::DEFAULT_PRIORITY).then_some(self.priority),
+            timeout_ms: self.timeout.map(millis),
+            retry: self.retry.as_ref(),
+            max_deliveries: (self.max_deliveries != limits::DEFAULT_MAX_DELIVERIES)
+                .then_some(self.max_deliveries),
+            unique: self.unique.as_ref(),
+            result_ttl_ms: (self.result_ttl != limits::DEFAULT_RESULT_TTL)
+                .then_some(millis(self.result_ttl)),
+            no_result: !self.stores_result,
+            own_id: self.own_id,
+            headers: &self.headers,
+            enqueued_at: self.enqueued_at,
+            attempts: self.attempts,
+            history: &self.history,
+            unregistered_since: self.unregistered_since,
+        };
+        serde_json::to_vec(&wire)
+            .expect("maps with text keys, numbers and checked JSON always encode")
+    }
+
+    /// Reads bytes that a broker kept for the task `id`.
+    pub fn decode(id: TaskId, bytes: &[u8]) -> Result<Self> {
+        let wire: WireIn<'_> = match serde_json::from_slice(bytes) {
+            Ok(wire) => wire,
+            Err(error) => {
+                return Err(Error::new(ErrorKind::Codec, "decode envelope of", id).because(error));
+            }
+        };
+        if wire.v > FORMAT {
+            let cure = format!(
+                "it has format {}, this version reads up to {FORMAT}; upgrade this worker",
+                wire.v
+            );
+            return Err(Error::new(ErrorKind::Layout, "decode envelope of", id).because(cure));
+        }
+        Ok(Self {
+            id,
+            own_id: wire.own_id,
+            task: TaskName::new(wire.task)?,
+            payload: Payload::from_raw(wire.args.to_owned()),
+            priority: wire
+                .priority
+                .unwrap_or(limits::DEFAULT_PRIORITY)
+                .min(limits::MAX_PRIORITY),
+            start: Start::Now,
+            expiry: None,
+            timeout: wire.timeout_ms.map(Duration::from_millis),
+            retry: wire.retry,
+            max_deliveries: wire
+                .max_deliveries
+                .unwrap_or(limits::DEFAULT_MAX_DELIVERIES),
+            unique: wire.unique,
+            result_ttl: wire
+                .result_ttl_ms
+                .map_or(limits::DEFAULT_RESULT_TTL, Duration::from_millis),
+            stores_result: !wire.no_result,
+            headers: wire.headers,
+            enqueued_at: wire.enqueued_at,
+            attempts: wire.attempts,
+            history: wire.history,
+            unregistered_since: wire.unregistered_since,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct WireOut<'a> {
+    v: u8,
+    task: &'a TaskName,
+    args: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry: Option<&'a Retry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_deliveries: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unique: Option<&'a UniqueKey>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_ttl_ms: Option<u64>,
+    #[serde(skip_serializing_if = "is_false")]
+    no_result: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    own_id: bool,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enqueued_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "is_zero")]
+    attempts: u32,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    history: &'a [FailedAttempt],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unregistered_since: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct WireIn<'a> {
+    v: u8,
+    #[serde(borrow)]
+    task: Cow<'a, str>,
+    #[serde(borrow)]
+    args: &'a RawValue,
+    priority: Option<u8>,
+    timeout_ms: Option<u64>,
+    retry: Option<Retry>,
+    max_deliveries: Option<u8>,
+    unique: Option<UniqueKey>,
+    result_ttl_ms: Option<u64>,
+    #[serde(default)]
+    no_result: bool,
+    #[serde(default)]
+    own_id: bool,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    enqueued_at: Option<Timestamp>,
+    #[serde(default)]
+    attempts: u32,
+    #[serde(default)]
+    history: Vec<FailedAttempt>,
+    unregistered_since: Option<Timestamp>,
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+/// Cuts a text to the kept length, at a character boundary.
+fn shortened(mut text: String) -> String {
+    if text.len() > limits::MAX_ERROR_TEXT {
+        let end = (0..=limits::MAX_ERROR_TEXT)
+            .rev()
+            .find(|end| text.is_char_boundary(*end))
+            .unwrap_or(0);
+        text.truncate(end);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invocation::{Invocation, Unique};
+
+    #[test]
+    fn the_wire_form_of_a_small_task_is_this() {
+        let envelope = Invocation::named("add", &serde_json::json!({"a": 1, "b": 2}))
+            .into_envelope()
+            .expect("valid invocation");
+        assert_eq!(
+            String::from_utf8_lossy(&envelope.encode()),
+            r#"{"v":1,"task":"add","args":{"a":1,"b":2}}"#
+        );
+    }
+
+    #[test]
+    fn an_envelope_reads_back_what_it_wrote() {
+        let mut envelope = Invocation::named("add", &serde_json::json!({"a": 1}))
+            .priority(9)
+            .timeout(Duration::from_secs(3))
+            .retry(Retry::fixed(Duration::from_secs(1)).attempts(2))
+            .unique(
+                Unique::key("one")
+                    .replace()
+                    .for_duration(Duration::from_secs(9)),
+            )
+            .header("traceparent", "00-1")
+            .max_deliveries(7)
+            .result_ttl(Duration::from_secs(5))
+            .id("mine")
+            .into_envelope()
+            .expect("valid invocation");
+        envelope.record_failure(
+            Timestamp::from_millis(5),
+            &TaskError::from("é".repeat(3_000)),
+        );
+        assert!(envelope.history[0].error.len() <= limits::MAX_ERROR_TEXT);
+        let read = Envelope::decode(envelope.id.clone(), &envelope.encode()).expect("decodes");
+        assert_eq!(read, envelope);
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_and_unknown_keys_are_not() {
+        let id: TaskId = "default/x".parse().expect("valid");
+        let newer =
+            Envelope::decode(id.clone(), br#"{"v":2,"task":"add","args":{}}"#).expect_err("newer");
+        assert_eq!(newer.kind(), ErrorKind::Layout);
+        assert!(
+            Envelope::decode(
+                id.clone(),
+                br#"{"v":1,"task":"add","args":{},"colour":"red"}"#
+            )
+            .is_ok()
+        );
+        assert_eq!(
+            Envelope::decode(id, b"\xff").expect_err("garbage").kind(),
+            ErrorKind::Codec
+        );
+    }
+}

@@ -1,0 +1,44 @@
+//! The language of taskq: types, contracts and rules. No sockets, no drivers.
+//!
+//! Users depend on the facade `taskq-rs`; this crate is for writing brokers, and for the facade itself.
+
+pub mod limits;
+
+pub mod client;
+pub mod clock;
+pub mod codec;
+pub mod connection;
+pub mod context;
+pub mod envelope;
+pub mod error;
+pub mod handle;
+pub mod id;
+pub mod invocation;
+pub mod layer;
+pub mod retry;
+pub mod state;
+pub mod task;
+pub mod task_error;
+
+pub mod broker;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
+pub use broker::{
+    Accepted, Broker, CancelAnswer, Capabilities, Control, Counts, DeadLetter, Inspect, Snapshot,
+};
+pub use client::{BulkError, Client};
+pub use clock::{Clock, Timestamp};
+pub use codec::Payload;
+pub use connection::Connection;
+pub use context::{Context, Progress};
+pub use envelope::{Envelope, FailedAttempt};
+pub use error::{BoxError, Error, ErrorKind, Result};
+pub use handle::{TaskHandle, WaitError};
+pub use id::{Namespace, QueueName, TaskId, TaskKey, TaskName, WorkerId};
+pub use invocation::{AnyTask, Invocation, OnConflict, TaskOptions, Unique, UniqueUntil};
+pub use layer::{Attempt, Layer, Next, Outcome};
+pub use retry::Retry;
+pub use state::{DeadReason, State};
+pub use task::{AsyncTask, PlainTask, Registration, Task};
+pub use task_error::{TaskError, TaskErrorKind, TaskResult};

@@ -1,0 +1,169 @@
+//! Every bound and every default of taskq, each with its unit and its reason.
+//!
+//! Nothing elsewhere in the project waits, batches, keeps or retries without a constant from this table.
+
+use std::time::Duration;
+
+// What people may send ------------------------------------------------------------------------------------
+
+/// Largest encoded payload of one task, in bytes. Larger arguments belong into a store of their own; 256 KiB is what
+/// brokers move without one task delaying the others.
+pub const MAX_PAYLOAD: usize = 256 * 1024;
+
+/// Largest encoded result of one task, in bytes; the same bound as for payloads.
+pub const MAX_RESULT: usize = 256 * 1024;
+
+/// Deepest nesting of a JSON payload, in levels. Real arguments stay under 20; recursion in decoders must stay bounded.
+pub const MAX_NESTING: usize = 64;
+
+/// Longest queue, task or namespace name, in bytes. Names become parts of broker keys and metric labels.
+pub const MAX_NAME: usize = 128;
+
+/// Longest own task id or unique key, in bytes.
+pub const MAX_KEY: usize = 200;
+
+/// Most headers on one task: tracing needs three, users a handful.
+pub const MAX_HEADERS: usize = 32;
+
+/// Largest sum of header names and values, in bytes.
+pub const MAX_HEADERS_BYTES: usize = 8 * 1024;
+
+/// Highest priority; 9 runs first, 0 last.
+pub const MAX_PRIORITY: u8 = 9;
+
+/// Furthest that a task can be delayed, expire, or be kept: ten years. Beyond it a value is a mistake in units.
+pub const MAX_FUTURE: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+// What a task gets when it says nothing --------------------------------------------------------------------
+
+/// The queue of a task that names none.
+pub const DEFAULT_QUEUE: &str = "default";
+
+/// The namespace of a connection that names none.
+pub const DEFAULT_NAMESPACE: &str = "taskq";
+
+/// Priority of a task that names none: the middle, so that there is room on both sides.
+pub const DEFAULT_PRIORITY: u8 = 5;
+
+/// Limit of one attempt. No task is without one: a hung body would keep its slot for ever.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// Attempts before a failing task becomes a dead letter.
+pub const DEFAULT_ATTEMPTS: u32 = 10;
+
+/// First delay of the default exponential backoff.
+pub const DEFAULT_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Longest delay of the default exponential backoff.
+pub const DEFAULT_BACKOFF_CAP: Duration = Duration::from_secs(15 * 60);
+
+/// Most attempts a retry policy may ask for: each failed one is kept with the task.
+pub const MAX_ATTEMPTS: u32 = 1_000;
+
+/// Consecutive hand-outs that never ended (the worker died) before a task becomes a dead letter.
+pub const DEFAULT_MAX_DELIVERIES: u8 = 3;
+
+/// How long a result and the final state are kept.
+pub const DEFAULT_RESULT_TTL: Duration = Duration::from_secs(86_400);
+
+/// How long a dead letter is kept: a month gives people time to come back from holidays.
+pub const DEAD_LETTER_TTL: Duration = Duration::from_secs(30 * 86_400);
+
+// What is kept of failures ---------------------------------------------------------------------------------
+
+/// Failed attempts kept with a task, the newest ones.
+pub const MAX_HISTORY: usize = 50;
+
+/// Longest error text kept, in bytes.
+pub const MAX_ERROR_TEXT: usize = 2 * 1024;
+
+// Calls ----------------------------------------------------------------------------------------------------
+
+/// Deadline of one client call, repeats included: a broker that is down gives an error, never a hang.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Shortest pause before a client call is repeated after a transient error; doubles, with jitter.
+pub const CALL_BACKOFF: Duration = Duration::from_millis(20);
+
+/// Longest pause before a client call is repeated.
+pub const CALL_BACKOFF_CAP: Duration = Duration::from_millis(500);
+
+/// Envelopes in one bulk chunk: about 200 items keep a broker script under a millisecond.
+pub const ENQUEUE_CHUNK: usize = 200;
+
+/// Chunks of one bulk call that are under way at once: enough to hide a round trip, few enough to bound memory.
+pub const ENQUEUE_IN_FLIGHT: usize = 4;
+
+/// Longest bound that a result can be waited for in one call.
+pub const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// A result notification is a hint that may get lost; after this long a waiting caller looks for itself.
+pub const WAIT_POLL: Duration = Duration::from_secs(1);
+
+// Workers --------------------------------------------------------------------------------------------------
+
+/// How long a worker process is trusted after its last heartbeat. With the sweep of the others right after the lapse,
+/// a killed process's tasks are back in work within five seconds.
+pub const LEASE: Duration = Duration::from_millis(4_500);
+
+/// Heartbeats of a busy worker: three a lease, so that one lost beat costs nothing.
+pub const BEAT_BUSY: Duration = Duration::from_millis(1_500);
+
+/// Heartbeats of an idle worker: two a lease, so that two idle queues stay under one command a second.
+pub const BEAT_IDLE: Duration = Duration::from_millis(2_250);
+
+/// Most tasks taken by one claim.
+pub const CLAIM_BATCH: usize = 200;
+
+/// Most attempts ended by one settle.
+pub const SETTLE_BATCH: usize = 200;
+
+/// Ended attempts waiting to be settled, a process; beyond it slots stay taken, so a slow broker slows claiming.
+pub const SETTLE_BACKLOG: usize = 4_096;
+
+/// Longest wait for work in one call; a lost doorbell costs at most this, heartbeats notice it sooner.
+pub const CLAIM_WAIT: Duration = Duration::from_secs(20);
+
+/// Slots of a queue that names none.
+pub const DEFAULT_SLOTS: usize = 10;
+
+/// Threads for plain (not async) bodies, at most; more slots than that wait for a thread.
+pub const MAX_PLAIN_THREADS: usize = 512;
+
+/// A thread for plain bodies that has had nothing to do for this long ends.
+pub const PLAIN_THREAD_IDLE: Duration = Duration::from_secs(30);
+
+/// How long running tasks get to finish after SIGTERM or ctrl-c; under the 30 s that Kubernetes grants.
+pub const DRAIN: Duration = Duration::from_secs(25);
+
+/// After a cancel or a timeout an async body is dropped; a cooperating one gets this long to end by itself first.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
+/// First pause after a failed broker call of a worker loop; doubles, with jitter.
+pub const LOOP_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Longest pause after a failed broker call of a worker loop: work resumes within two seconds of the broker.
+pub const LOOP_BACKOFF_CAP: Duration = Duration::from_millis(1_000);
+
+/// A task whose name no task of this worker has goes back with this delay: during a rolling deploy another has it.
+pub const UNREGISTERED_DELAY: Duration = Duration::from_secs(5);
+
+/// How long a task of an unknown name is handed back before it becomes a dead letter `unregistered`.
+pub const UNREGISTERED_BOUND: Duration = Duration::from_secs(24 * 3600);
+
+/// Progress reports of one attempt reach the broker at most this often; the latest wins.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Longest progress text, in bytes.
+pub const MAX_PROGRESS_TEXT: usize = 256;
+
+// Sweeping -------------------------------------------------------------------------------------------------
+
+/// Items that one sweep moves a queue, so that no sweep stalls the broker.
+pub const SWEEP_BATCH: usize = 200;
+
+/// A sweep looks for old results and dead letters at least this often.
+pub const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Most rows of one page of an inspection.
+pub const MAX_PAGE: usize = 200;

@@ -1,0 +1,221 @@
+//! What `#[task]` makes of a function: a type that knows its name, arguments, result and body, and registers itself.
+
+use std::{any::TypeId, future::Future, marker::PhantomData};
+
+use futures_util::future::BoxFuture;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    codec::Payload,
+    context::{Context, ErasedContext},
+    invocation::TaskOptions,
+    limits,
+    task_error::{TaskError, TaskErrorKind, TaskResult},
+};
+
+/// A function that can be enqueued. `#[task]` implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a task",
+    note = "annotate the function with `#[task]`; its type has the function's name"
+)]
+pub trait Task: Sized + Send + Sync + 'static {
+    /// The task name: the identity of the definition in every broker.
+    const NAME: &'static str;
+    /// The parameters, as an object keyed by their names.
+    type Args: Serialize + DeserializeOwned + Send + 'static;
+    /// What the body returns when it succeeds.
+    type Output: Serialize + DeserializeOwned + Send + 'static;
+    /// What the worker must lend to the body; `()` if nothing.
+    type App: Send + Sync + 'static;
+
+    /// What `#[task(..)]` declares.
+    fn options() -> TaskOptions;
+}
+
+/// A task whose body is `async`.
+pub trait AsyncTask: Task {
+    /// Runs the body.
+    fn run(
+        context: Context<Self::App>,
+        args: Self::Args,
+    ) -> impl Future<Output = TaskResult<Self::Output>> + Send;
+}
+
+/// A task whose body is a plain function; it runs on a thread of its own.
+pub trait PlainTask: Task {
+    /// Runs the body.
+    fn run(context: Context<Self::App>, args: Self::Args) -> TaskResult<Self::Output>;
+}
+
+/// A task as a worker finds it: its type erased.
+#[derive(Clone, Copy)]
+pub struct Registration {
+    /// The task name.
+    pub name: &'static str,
+    /// Where the function is defined, `module::path (file:line)`.
+    pub location: &'static str,
+    /// What `#[task(..)]` declares.
+    pub options: fn() -> TaskOptions,
+    /// The type that the worker must lend.
+    pub app: fn() -> AppType,
+    /// The body.
+    pub body: Body,
+}
+
+inventory::collect!(Registration);
+
+/// The type of what a worker lends to bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppType {
+    /// The type itself.
+    pub id: TypeId,
+    /// Its name, for messages.
+    pub name: &'static str,
+}
+
+impl AppType {
+    /// The type `A`.
+    pub fn of<A: 'static>() -> Self {
+        Self {
+            id: TypeId::of::<A>(),
+            name: std::any::type_name::<A>(),
+        }
+    }
+
+    /// Whether a task that needs this can run where `lent` is lent.
+    pub fn is_met_by(&self, lent: Self) -> bool {
+        self.id == TypeId::of::<()>() || self.id == lent.id
+    }
+}
+
+/// A body with its types erased: payload in, payload out.
+#[derive(Clone, Copy)]
+pub enum Body {
+    /// Runs on the async runtime.
+    Async(fn(ErasedContext, Payload) -> BoxFuture<'static, TaskResult<Payload>>),
+    /// Runs on a thread of its own.
+    Plain(fn(ErasedContext, Payload) -> TaskResult<Payload>),
+}
+
+impl Registration {
+    /// Registers an async task.
+    pub const fn of_async<T: AsyncTask>(location: &'static str) -> Self {
+        Self {
+            name: T::NAME,
+            location,
+            options: T::options,
+            app: AppType::of::<T::App>,
+            body: Body::Async(run_async::<T>),
+        }
+    }
+
+    /// Registers a plain task.
+    pub const fn of_plain<T: PlainTask>(location: &'static str) -> Self {
+        Self {
+            name: T::NAME,
+            location,
+            options: T::options,
+            app: AppType::of::<T::App>,
+            body: Body::Plain(run_plain::<T>),
+        }
+    }
+
+    /// Every task linked into this program.
+    pub fn linked() -> Vec<Self> {
+        inventory::iter::<Self>.into_iter().copied().collect()
+    }
+}
+
+impl std::fmt::Debug for Registration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registration")
+            .field("name", &self.name)
+            .field("location", &self.location)
+            .finish_non_exhaustive()
+    }
+}
+
+fn run_async<T: AsyncTask>(
+    context: ErasedContext,
+    payload: Payload,
+) -> BoxFuture<'static, TaskResult<Payload>> {
+    Box::pin(async move {
+        let args = decode_args::<T>(&payload)?;
+        let output = T::run(context.lend()?, args).await?;
+        encode_output::<T>(&output)
+    })
+}
+
+fn run_plain<T: PlainTask>(context: ErasedContext, payload: Payload) -> TaskResult<Payload> {
+    let args = decode_args::<T>(&payload)?;
+    let output = T::run(context.lend()?, args)?;
+    encode_output::<T>(&output)
+}
+
+fn decode_args<T: Task>(payload: &Payload) -> TaskResult<T::Args> {
+    payload.decode().map_err(|error| {
+        TaskError::new(
+            TaskErrorKind::Undecodable,
+            format!("arguments of {} do not decode: {error}", T::NAME),
+        )
+    })
+}
+
+fn encode_output<T: Task>(output: &T::Output) -> TaskResult<Payload> {
+    Payload::encode("encode result of", output, limits::MAX_RESULT).map_err(|error| {
+        TaskError::new(
+            TaskErrorKind::BadResult,
+            format!("result of {}: {error}", T::NAME),
+        )
+    })
+}
+
+/// Tells, by type and therefore through aliases too, whether a body returns a `Result`.
+///
+/// `<Returns<R>>::IS_RESULT` finds the inherent constant for a `Result` and the one of [`ReturnsPlain`] otherwise.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Returns<R>(PhantomData<R>);
+
+impl<T, E> Returns<std::result::Result<T, E>> {
+    #[doc(hidden)]
+    pub const IS_RESULT: bool = true;
+}
+
+#[doc(hidden)]
+pub trait ReturnsPlain {
+    #[doc(hidden)]
+    const IS_RESULT: bool = false;
+}
+
+impl<R> ReturnsPlain for Returns<R> {}
+
+/// What a body's return value means: a value is a success, a `Result` says itself.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a task cannot return `{Self}`",
+    note = "return a value, or a `Result` whose error is `TaskError` or converts into `Box<dyn Error + Send + Sync>`"
+)]
+pub trait Returned<const IS_RESULT: bool> {
+    #[doc(hidden)]
+    type Output;
+
+    #[doc(hidden)]
+    fn into_task_result(self) -> TaskResult<Self::Output>;
+}
+
+impl<T> Returned<false> for T {
+    type Output = T;
+
+    fn into_task_result(self) -> TaskResult<T> {
+        Ok(self)
+    }
+}
+
+impl<T, E: Into<TaskError>> Returned<true> for std::result::Result<T, E> {
+    type Output = T;
+
+    fn into_task_result(self) -> TaskResult<T> {
+        self.map_err(Into::into)
+    }
+}
