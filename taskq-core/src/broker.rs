@@ -37,12 +37,7 @@ pub trait Broker: Debug + Send + Sync {
     /// A batch whose id was accepted before answers [`Accepted::Duplicate`] for all and changes nothing. Envelopes with
     /// their own id are looked up one by one: an id known in any state is a duplicate.
     /// Nothing is accepted over [`limits::ENQUEUE_CHUNK`](crate::limits::ENQUEUE_CHUNK) envelopes.
-    async fn enqueue(
-        &self,
-        queue: &QueueName,
-        batch: BatchId,
-        envelopes: &[Envelope],
-    ) -> Result<Vec<Accepted>>;
+    async fn enqueue(&self, queue: &QueueName, batch: BatchId, envelopes: &[Envelope]) -> Result<Vec<Accepted>>;
 
     /// Begins a term of a worker in a queue: from now on it has a lease and may claim.
     async fn join(&self, owner: Owner, queue: &QueueName) -> Result<()>;
@@ -60,12 +55,7 @@ pub trait Broker: Debug + Send + Sync {
 
     /// Ends attempts. Each is applied if `owner` still holds it under its token and has a living lease; otherwise it is
     /// `Fenced` and nothing changes. Result stored, unique key freed, waiters told, in the same step.
-    async fn settle(
-        &self,
-        owner: Owner,
-        queue: &QueueName,
-        settlements: &[Settlement],
-    ) -> Result<Vec<Settled>>;
+    async fn settle(&self, owner: Owner, queue: &QueueName, settlements: &[Settlement]) -> Result<Vec<Settled>>;
 
     /// Keeps a progress report of a running attempt; fenced like a settlement.
     async fn report(
@@ -108,12 +98,7 @@ pub trait Inspect: Debug + Send + Sync {
     async fn counts(&self, queue: &QueueName) -> Result<Counts>;
 
     /// Dead letters of a queue, oldest first, after `after` (the last of the page before).
-    async fn dead_letters(
-        &self,
-        queue: &QueueName,
-        after: Option<&TaskKey>,
-        count: usize,
-    ) -> Result<Vec<DeadLetter>>;
+    async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>>;
 }
 
 /// Changes what a broker holds, for operators.
@@ -319,8 +304,6 @@ pub struct DeadLetter {
 impl DeadLetter {
     /// The failed attempts, oldest first.
     pub fn history(&self) -> &[FailedAttempt] {
-        self.envelope
-            .as_ref()
-            .map_or(&[], |envelope| &envelope.history)
+        self.envelope.as_ref().map_or(&[], |envelope| &envelope.history)
     }
 }

@@ -31,10 +31,7 @@ pub struct Client {
 impl Client {
     /// A client on `connection`.
     pub fn new(connection: Connection) -> Self {
-        Self {
-            connection,
-            deadline: limits::CALL_DEADLINE,
-        }
+        Self { connection, deadline: limits::CALL_DEADLINE }
     }
 
     /// The same client with another deadline for each call; the default is 5 s.
@@ -61,29 +58,16 @@ impl Client {
     pub async fn enqueue<T>(&self, invocation: Invocation<T>) -> Result<TaskHandle<T>> {
         let envelope = invocation.into_envelope()?;
         let id = envelope.id.clone();
-        let accepted = self
-            .enqueue_batch(
-                &id.queue,
-                BatchId::generate(),
-                std::slice::from_ref(&envelope),
-            )
-            .await?;
+        let accepted = self.enqueue_batch(&id.queue, BatchId::generate(), std::slice::from_ref(&envelope)).await?;
         match accepted.into_iter().next() {
             Some(accepted) => Ok(self.handle_of(id, accepted)),
-            None => {
-                Err(Error::new(ErrorKind::Internal, "enqueue", id)
-                    .because("the broker gave no answer"))
-            }
+            None => Err(Error::new(ErrorKind::Internal, "enqueue", id).because("the broker gave no answer")),
         }
     }
 
     /// Enqueues a task by name, with its arguments as a JSON object keyed by parameter name, for callers that do not
     /// link the task. Use [`Invocation::named`] for options.
-    pub async fn enqueue_named(
-        &self,
-        task: &str,
-        args: &impl Serialize,
-    ) -> Result<TaskHandle<AnyTask>> {
+    pub async fn enqueue_named(&self, task: &str, args: &impl Serialize) -> Result<TaskHandle<AnyTask>> {
         self.enqueue(Invocation::named(task, args)).await
     }
 
@@ -92,24 +76,16 @@ impl Client {
     /// A chunk is accepted whole or not at all; the whole is not atomic. The iterator is read as fast as the broker
     /// accepts, so memory stays bounded but for the handles. On an error, [`BulkError`] holds what was certainly
     /// accepted and what is uncertain; pass `&mut iterator` to keep what was not read.
-    pub async fn enqueue_all<T, I>(
-        &self,
-        invocations: I,
-    ) -> std::result::Result<Vec<TaskHandle<T>>, BulkError<T>>
+    pub async fn enqueue_all<T, I>(&self, invocations: I) -> std::result::Result<Vec<TaskHandle<T>>, BulkError<T>>
     where
         I: IntoIterator<Item = Invocation<T>>,
     {
-        Bulk::new(self)
-            .run(invocations.into_iter().map(Invocation::into_envelope))
-            .await
+        Bulk::new(self).run(invocations.into_iter().map(Invocation::into_envelope)).await
     }
 
     /// Sends again what a failed [`enqueue_all`](Self::enqueue_all) left uncertain, in the same chunks under the same
     /// ids. What was accepted after all is not enqueued twice.
-    pub async fn resume<T>(
-        &self,
-        error: BulkError<T>,
-    ) -> std::result::Result<Vec<TaskHandle<T>>, BulkError<T>> {
+    pub async fn resume<T>(&self, error: BulkError<T>) -> std::result::Result<Vec<TaskHandle<T>>, BulkError<T>> {
         let mut bulk = Bulk::new(self);
         bulk.numbered = error.accepted.into_iter().enumerate().collect();
         bulk.resending = error.uncertain.0;
@@ -128,54 +104,33 @@ impl Client {
 
     /// Asks for the end of a task: a waiting one is cancelled at once, the body of a running one is told.
     pub async fn cancel(&self, id: &TaskId) -> Result<CancelAnswer> {
-        self.call("cancel", id, || self.connection.broker().cancel(id))
-            .await
+        self.call("cancel", id, || self.connection.broker().cancel(id)).await
     }
 
     /// What is known of a task; `None` if its id was never accepted or is no longer kept.
     pub async fn find(&self, id: &TaskId) -> Result<Option<Snapshot>> {
-        self.call("look up", id, || self.connection.broker().find(id))
-            .await
+        self.call("look up", id, || self.connection.broker().find(id)).await
     }
 
     /// The result of waiting at most `bound`, which may be longer than the deadline of other calls.
     pub(crate) async fn wait(&self, id: &TaskId, bound: Duration) -> Result<Option<Snapshot>> {
-        let patient = Self {
-            deadline: bound.saturating_add(self.deadline),
-            ..self.clone()
-        };
+        let patient = Self { deadline: bound.saturating_add(self.deadline), ..self.clone() };
         let clock = self.connection.clock();
         let end = clock.monotonic() + bound;
-        patient
-            .call("wait for", id, || {
-                self.connection
-                    .broker()
-                    .wait(id, end.saturating_sub(clock.monotonic()))
-            })
-            .await
+        patient.call("wait for", id, || self.connection.broker().wait(id, end.saturating_sub(clock.monotonic()))).await
     }
 
     fn handle_of<T>(&self, id: TaskId, accepted: Accepted) -> TaskHandle<T> {
         match accepted {
-            Accepted::Held(holder) => TaskHandle::new(
-                self.clone(),
-                TaskId::new(id.queue, holder.clone()),
-                Accepted::Held(holder),
-            ),
+            Accepted::Held(holder) => {
+                TaskHandle::new(self.clone(), TaskId::new(id.queue, holder.clone()), Accepted::Held(holder))
+            }
             accepted => TaskHandle::new(self.clone(), id, accepted),
         }
     }
 
-    async fn enqueue_batch(
-        &self,
-        queue: &QueueName,
-        batch: BatchId,
-        envelopes: &[Envelope],
-    ) -> Result<Vec<Accepted>> {
-        self.call("enqueue to", queue, || {
-            self.connection.broker().enqueue(queue, batch, envelopes)
-        })
-        .await
+    async fn enqueue_batch(&self, queue: &QueueName, batch: BatchId, envelopes: &[Envelope]) -> Result<Vec<Accepted>> {
+        self.call("enqueue to", queue, || self.connection.broker().enqueue(queue, batch, envelopes)).await
     }
 
     /// Runs a broker call under the deadline, repeating it after transient errors with growing, jittered pauses.
@@ -210,17 +165,13 @@ impl Client {
     }
 
     /// The error of a call whose deadline passed: what, where, and the last thing that went wrong.
-    fn too_late(
-        &self,
-        operation: &'static str,
-        subject: &impl std::fmt::Display,
-        last: Option<Error>,
-    ) -> Error {
+    fn too_late(&self, operation: &'static str, subject: &impl std::fmt::Display, last: Option<Error>) -> Error {
         let subject = format!("\"{subject}\" at {}", self.connection.address());
         let deadline = self.deadline;
         match last {
-            Some(last) => Error::new(last.kind(), operation, subject)
-                .because(format!("gave up after {deadline:?}: {last}")),
+            Some(last) => {
+                Error::new(last.kind(), operation, subject).because(format!("gave up after {deadline:?}: {last}"))
+            }
             None => Error::new(ErrorKind::DeadlineExceeded, operation, subject)
                 .because(format!("no answer within {deadline:?}")),
         }
@@ -250,9 +201,7 @@ pub struct Uncertain(Vec<Chunk>);
 impl Uncertain {
     /// The ids of the invocations.
     pub fn ids(&self) -> impl Iterator<Item = &TaskId> {
-        self.0
-            .iter()
-            .flat_map(|chunk| chunk.envelopes.iter().map(|(_, envelope)| &envelope.id))
+        self.0.iter().flat_map(|chunk| chunk.envelopes.iter().map(|(_, envelope)| &envelope.id))
     }
 
     /// How many there are.
@@ -268,13 +217,7 @@ impl Uncertain {
 
 impl<T> std::fmt::Display for BulkError<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} ({} accepted before, {} uncertain)",
-            self.error,
-            self.accepted.len(),
-            self.uncertain.len()
-        )
+        write!(f, "{} ({} accepted before, {} uncertain)", self.error, self.accepted.len(), self.uncertain.len())
     }
 }
 
@@ -343,10 +286,7 @@ impl<'a, T> Bulk<'a, T> {
     }
 
     /// Reads on until a chunk is full, or the iterator ends and what is left goes out.
-    fn next_chunk(
-        &mut self,
-        envelopes: &mut impl Iterator<Item = Result<Envelope>>,
-    ) -> Option<Chunk> {
+    fn next_chunk(&mut self, envelopes: &mut impl Iterator<Item = Result<Envelope>>) -> Option<Chunk> {
         if let Some(chunk) = self.resending.pop() {
             return Some(chunk);
         }
@@ -380,19 +320,14 @@ impl<'a, T> Bulk<'a, T> {
 
     fn take_filled(&mut self, queue: &QueueName) -> Option<Chunk> {
         let envelopes = self.filling.remove(queue)?;
-        Some(Chunk {
-            queue: queue.clone(),
-            batch: BatchId::generate(),
-            envelopes,
-        })
+        Some(Chunk { queue: queue.clone(), batch: BatchId::generate(), envelopes })
     }
 
     fn take(&mut self, chunk: Chunk, answer: Result<Vec<Accepted>>) {
         match answer {
             Ok(accepted) => {
                 for ((number, envelope), accepted) in chunk.envelopes.into_iter().zip(accepted) {
-                    self.numbered
-                        .push((number, self.client.handle_of(envelope.id, accepted)));
+                    self.numbered.push((number, self.client.handle_of(envelope.id, accepted)));
                 }
             }
             Err(error) => {
@@ -404,11 +339,7 @@ impl<'a, T> Bulk<'a, T> {
 
     fn finish(mut self) -> std::result::Result<Vec<TaskHandle<T>>, BulkError<T>> {
         self.numbered.sort_unstable_by_key(|(number, _)| *number);
-        let accepted: Vec<_> = self
-            .numbered
-            .into_iter()
-            .map(|(_, handle)| handle)
-            .collect();
+        let accepted: Vec<_> = self.numbered.into_iter().map(|(_, handle)| handle).collect();
         match self.failure {
             None => Ok(accepted),
             Some(error) => {
@@ -419,30 +350,15 @@ impl<'a, T> Bulk<'a, T> {
                 });
                 self.uncertain.extend(unsent);
                 self.uncertain.append(&mut self.resending);
-                Err(BulkError {
-                    error,
-                    accepted,
-                    uncertain: Uncertain(self.uncertain),
-                })
+                Err(BulkError { error, accepted, uncertain: Uncertain(self.uncertain) })
             }
         }
     }
 }
 
 async fn send(client: &Client, chunk: Chunk) -> (Chunk, Result<Vec<Accepted>>) {
-    let Chunk {
-        queue,
-        batch,
-        envelopes,
-    } = chunk;
+    let Chunk { queue, batch, envelopes } = chunk;
     let (numbers, envelopes): (Vec<_>, Vec<_>) = envelopes.into_iter().unzip();
     let answer = client.enqueue_batch(&queue, batch, &envelopes).await;
-    (
-        Chunk {
-            queue,
-            batch,
-            envelopes: numbers.into_iter().zip(envelopes).collect(),
-        },
-        answer,
-    )
+    (Chunk { queue, batch, envelopes: numbers.into_iter().zip(envelopes).collect() }, answer)
 }

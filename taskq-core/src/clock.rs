@@ -19,9 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::Notify, task::JoinHandle};
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
@@ -55,10 +53,7 @@ impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -78,10 +73,7 @@ impl Clock {
 
     /// A clock that stands still until its [`Simulation`] is told to advance.
     pub fn simulated(start: Timestamp) -> (Self, Simulation) {
-        let simulated = Arc::new(Simulated {
-            start,
-            ..Simulated::default()
-        });
+        let simulated = Arc::new(Simulated { start, ..Simulated::default() });
         (Self(Some(Arc::clone(&simulated))), Simulation(simulated))
     }
 
@@ -116,15 +108,9 @@ impl Clock {
     }
 
     /// The future's output, unless `bound` passes first; then the future is dropped.
-    pub async fn timeout<F: Future>(
-        &self,
-        bound: Duration,
-        future: F,
-    ) -> Result<F::Output, Elapsed> {
+    pub async fn timeout<F: Future>(&self, bound: Duration, future: F) -> Result<F::Output, Elapsed> {
         match &self.0 {
-            None => tokio::time::timeout(bound, future)
-                .await
-                .map_err(|_| Elapsed),
+            None => tokio::time::timeout(bound, future).await.map_err(|_| Elapsed),
             Some(_) => tokio::select! {
                 biased;
                 output = future => Ok(output),
@@ -161,11 +147,7 @@ impl Clock {
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_simulated() {
-            "Clock(simulated)"
-        } else {
-            "Clock(system)"
-        })
+        f.write_str(if self.is_simulated() { "Clock(simulated)" } else { "Clock(system)" })
     }
 }
 
@@ -215,10 +197,7 @@ impl Simulation {
     /// How long it is until the next timer, if there is one.
     pub fn next_timer(&self) -> Option<Duration> {
         let timeline = self.0.timeline();
-        timeline
-            .timers
-            .first_key_value()
-            .map(|((due, _), _)| due.saturating_sub(timeline.elapsed))
+        timeline.timers.first_key_value().map(|((due, _), _)| due.saturating_sub(timeline.elapsed))
     }
 }
 
@@ -287,11 +266,7 @@ impl SimulatedSleep {
         let number = timeline.next_timer;
         timeline.next_timer += 1;
         let due = timeline.elapsed.saturating_add(duration);
-        Self {
-            clock: Arc::clone(clock),
-            due,
-            number,
-        }
+        Self { clock: Arc::clone(clock), due, number }
     }
 }
 
@@ -304,19 +279,14 @@ impl Future for SimulatedSleep {
             timeline.timers.remove(&(self.due, self.number));
             return Poll::Ready(());
         }
-        timeline
-            .timers
-            .insert((self.due, self.number), context.waker().clone());
+        timeline.timers.insert((self.due, self.number), context.waker().clone());
         Poll::Pending
     }
 }
 
 impl Drop for SimulatedSleep {
     fn drop(&mut self) {
-        self.clock
-            .timeline()
-            .timers
-            .remove(&(self.due, self.number));
+        self.clock.timeline().timers.remove(&(self.due, self.number));
     }
 }
 
@@ -360,11 +330,7 @@ impl Wake for Wakeups {
             // It was dropped in between: nobody will poll it, so nobody else takes the mark back.
             return self.unmark_woken();
         }
-        let runtime = self
-            .runtime
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(runtime) = runtime {
             runtime.wake();
         }
@@ -381,10 +347,7 @@ impl<F: Future> Tracked<F> {
         };
         // A new future is due for its first poll.
         wakeups.mark_woken();
-        Self {
-            future: Box::pin(future),
-            wakeups: Arc::new(wakeups),
-        }
+        Self { future: Box::pin(future), wakeups: Arc::new(wakeups) }
     }
 }
 
@@ -393,10 +356,7 @@ impl<F: Future> Future for Tracked<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let wakeups = Arc::clone(&self.wakeups);
-        *wakeups
-            .runtime
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+        *wakeups.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
         // Polling counts by itself, so that a wake-up during the poll is a second one and not lost.
         wakeups.clock.begin();
         wakeups.unmark_woken();
@@ -428,20 +388,14 @@ mod tests {
                 let (clock, order) = (clock.clone(), Arc::clone(&order));
                 clock.clone().spawn("sleeper", async move {
                     clock.sleep(Duration::from_secs(seconds)).await;
-                    order
-                        .lock()
-                        .expect("not poisoned")
-                        .push((seconds, clock.now().as_millis()));
+                    order.lock().expect("not poisoned").push((seconds, clock.now().as_millis()));
                 })
             })
             .collect();
         simulation.advance(Duration::from_secs(15)).await;
         assert_eq!(*order.lock().expect("not poisoned"), [(10, 11_000)]);
         simulation.advance(Duration::from_secs(15)).await;
-        assert_eq!(
-            *order.lock().expect("not poisoned"),
-            [(10, 11_000), (20, 21_000), (30, 31_000)]
-        );
+        assert_eq!(*order.lock().expect("not poisoned"), [(10, 11_000), (20, 21_000), (30, 31_000)]);
         for sleeper in sleepers {
             sleeper.await.expect("ends");
         }
@@ -468,9 +422,7 @@ mod tests {
         let (clock, simulation) = Clock::simulated(Timestamp::default());
         let patient = clock.clone();
         let waiting = clock.spawn("waiting", async move {
-            patient
-                .timeout(Duration::from_secs(5), std::future::pending::<()>())
-                .await
+            patient.timeout(Duration::from_secs(5), std::future::pending::<()>()).await
         });
         simulation.advance(Duration::from_secs(5)).await;
         assert_eq!(waiting.await.expect("ends"), Err(Elapsed));

@@ -14,16 +14,12 @@ pub struct Payload(Box<RawValue>);
 
 impl Payload {
     /// Encodes `value`; refuses what is over `limit` bytes or nested deeper than 64 levels.
-    pub fn encode<T: Serialize + ?Sized>(
-        operation: &'static str,
-        value: &T,
-        limit: usize,
-    ) -> Result<Self> {
-        let text = serde_json::to_string(value)
-            .map_err(|error| Error::new(ErrorKind::Codec, operation, "").because(error))?;
+    pub fn encode<T: Serialize + ?Sized>(operation: &'static str, value: &T, limit: usize) -> Result<Self> {
+        let text =
+            serde_json::to_string(value).map_err(|error| Error::new(ErrorKind::Codec, operation, "").because(error))?;
         check(operation, &text, limit)?;
-        let raw = RawValue::from_string(text)
-            .map_err(|error| Error::new(ErrorKind::Codec, operation, "").because(error))?;
+        let raw =
+            RawValue::from_string(text).map_err(|error| Error::new(ErrorKind::Codec, operation, "").because(error))?;
         Ok(Self(raw))
     }
 
@@ -74,10 +70,8 @@ impl PartialEq for Payload {
 
 fn check(operation: &'static str, text: &str, limit: usize) -> Result<()> {
     if text.len() > limit {
-        let cure = format!(
-            "{} bytes, the limit is {limit}; store large data elsewhere and pass a reference",
-            text.len()
-        );
+        let cure =
+            format!("{} bytes, the limit is {limit}; store large data elsewhere and pass a reference", text.len());
         return Err(Error::new(ErrorKind::TooLarge, operation, "").because(cure));
     }
     if nesting(text) > MAX_NESTING {
@@ -113,32 +107,16 @@ mod tests {
 
     #[test]
     fn size_and_depth_are_refused_before_anything_is_sent() {
-        assert_eq!(
-            Payload::encode("encode", &"x".repeat(100), 50)
-                .expect_err("big")
-                .kind(),
-            ErrorKind::TooLarge
-        );
+        assert_eq!(Payload::encode("encode", &"x".repeat(100), 50).expect_err("big").kind(), ErrorKind::TooLarge);
         let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
-        assert_eq!(
-            Payload::from_json("encode", &deep, 10_000)
-                .expect_err("deep")
-                .kind(),
-            ErrorKind::TooLarge
-        );
+        assert_eq!(Payload::from_json("encode", &deep, 10_000).expect_err("deep").kind(), ErrorKind::TooLarge);
         assert!(Payload::from_json("encode", &format!("\"{}\"", "[".repeat(200)), 10_000).is_ok());
-        assert_eq!(
-            Payload::from_json("encode", "{", 10)
-                .expect_err("no json")
-                .kind(),
-            ErrorKind::Codec
-        );
+        assert_eq!(Payload::from_json("encode", "{", 10).expect_err("no json").kind(), ErrorKind::Codec);
     }
 
     #[test]
     fn a_decoding_error_names_the_place() {
-        let payload =
-            Payload::from_json("decode", r#"{"items":[{"price":"a"}]}"#, 100).expect("valid");
+        let payload = Payload::from_json("decode", r#"{"items":[{"price":"a"}]}"#, 100).expect("valid");
         #[derive(Debug, serde::Deserialize)]
         #[allow(dead_code)]
         struct Order {
@@ -149,10 +127,7 @@ mod tests {
         struct Item {
             price: u64,
         }
-        let error = payload
-            .decode::<Order>()
-            .expect_err("price is text")
-            .to_string();
+        let error = payload.decode::<Order>().expect_err("price is text").to_string();
         assert!(error.starts_with("items[0].price"), "{error}");
     }
 }

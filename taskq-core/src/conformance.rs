@@ -63,19 +63,12 @@ impl Stage {
     /// A stage on an empty broker.
     pub fn new(harness: impl Harness) -> Self {
         let connection = harness.connection();
-        Self {
-            harness: Arc::new(harness),
-            connection,
-            queue: QueueName::new("stage").expect("a valid name"),
-        }
+        Self { harness: Arc::new(harness), connection, queue: QueueName::new("stage").expect("a valid name") }
     }
 
     /// The same broker, another queue.
     pub fn with_queue(&self, queue: &str) -> Self {
-        Self {
-            queue: QueueName::new(queue).expect("a valid name"),
-            ..self.clone()
-        }
+        Self { queue: QueueName::new(queue).expect("a valid name"), ..self.clone() }
     }
 
     /// An invocation for this stage's queue.
@@ -99,10 +92,7 @@ impl Stage {
     /// Enqueues envelopes in one batch.
     pub async fn enqueue_all(&self, envelopes: &[Envelope]) -> Vec<Accepted> {
         let broker = self.connection.broker();
-        broker
-            .enqueue(&self.queue, BatchId::generate(), envelopes)
-            .await
-            .expect("enqueues")
+        broker.enqueue(&self.queue, BatchId::generate(), envelopes).await.expect("enqueues")
     }
 
     /// Enqueues an invocation; gives its id and the answer.
@@ -119,26 +109,14 @@ impl Stage {
 
     /// A new worker that has joined the queue.
     pub async fn worker(&self) -> Owner {
-        let owner = Owner {
-            worker: WorkerId::generate(),
-            term: 0,
-        };
-        self.connection
-            .broker()
-            .join(owner, &self.queue)
-            .await
-            .expect("joins");
+        let owner = Owner { worker: WorkerId::generate(), term: 0 };
+        self.connection.broker().join(owner, &self.queue).await.expect("joins");
         owner
     }
 
     /// Claims up to `count` tasks.
     pub async fn claim(&self, owner: Owner, count: usize) -> Vec<Claimed> {
-        self.connection
-            .broker()
-            .claim(owner, &self.queue, count)
-            .await
-            .expect("claims")
-            .claimed
+        self.connection.broker().claim(owner, &self.queue, count).await.expect("claims").claimed
     }
 
     /// Claims exactly one task.
@@ -150,25 +128,15 @@ impl Stage {
 
     /// Settles one attempt.
     pub async fn settle(&self, owner: Owner, claimed: &Claimed, ending: Ending) -> Settled {
-        let settlement = Settlement {
-            token: claimed.token,
-            envelope: claimed.envelope.clone(),
-            ending,
-        };
-        let settled = self
-            .connection
-            .broker()
-            .settle(owner, &self.queue, &[settlement])
-            .await
-            .expect("settles");
+        let settlement = Settlement { token: claimed.token, envelope: claimed.envelope.clone(), ending };
+        let settled = self.connection.broker().settle(owner, &self.queue, &[settlement]).await.expect("settles");
         assert_eq!(settled.len(), 1);
         settled[0]
     }
 
     /// Settles one attempt as succeeded with a number.
     pub async fn succeed(&self, owner: Owner, claimed: &Claimed, number: u32) -> Settled {
-        self.settle(owner, claimed, Ending::Succeeded(payload(number)))
-            .await
+        self.settle(owner, claimed, Ending::Succeeded(payload(number))).await
     }
 
     /// Renews the owner's lease; whether it lives.
@@ -179,14 +147,7 @@ impl Stage {
 
     /// Sweeps until nothing is left to do.
     pub async fn sweep(&self) {
-        while self
-            .connection
-            .broker()
-            .sweep(&self.queue, limits::SWEEP_BATCH)
-            .await
-            .expect("sweeps")
-            .more
-        {}
+        while self.connection.broker().sweep(&self.queue, limits::SWEEP_BATCH).await.expect("sweeps").more {}
     }
 
     /// Lets the lease of everybody who does not beat lapse, and sweeps.
@@ -207,11 +168,7 @@ impl Stage {
 
     /// The broker's time.
     pub async fn now(&self) -> Timestamp {
-        self.connection
-            .broker()
-            .now()
-            .await
-            .expect("tells the time")
+        self.connection.broker().now().await.expect("tells the time")
     }
 
     /// Lets the broker's time pass.

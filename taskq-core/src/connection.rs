@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use futures_util::future::BoxFuture;
 
 use crate::{
-    broker::{Broker, Control, Inspect},
+    broker::{Broker, Control, Inspect, memory::MemoryBroker},
     client::Client,
     clock::Clock,
     error::Result,
@@ -23,18 +23,15 @@ pub struct Connection {
     opener: Opener,
     clock: Clock,
     address: Arc<str>,
+    /// The broker once more if it is the one in memory, for test kits.
+    memory: Option<Arc<MemoryBroker>>,
 }
 
 impl Connection {
     /// A connection to what implements the three contracts.
     ///
     /// `address` is shown in errors and logs, so it holds no secret. `opener` opens the same again.
-    pub fn new<B>(
-        broker: Arc<B>,
-        address: impl Into<Arc<str>>,
-        clock: Clock,
-        opener: Opener,
-    ) -> Self
+    pub fn new<B>(broker: Arc<B>, address: impl Into<Arc<str>>, clock: Clock, opener: Opener) -> Self
     where
         B: Broker + Inspect + Control + 'static,
     {
@@ -45,7 +42,16 @@ impl Connection {
             opener,
             clock,
             address: address.into(),
+            memory: None,
         }
+    }
+
+    pub(crate) fn with_memory(self, broker: Arc<MemoryBroker>) -> Self {
+        Self { memory: Some(broker), ..self }
+    }
+
+    pub(crate) fn memory(&self) -> Option<&MemoryBroker> {
+        self.memory.as_deref()
     }
 
     /// A client on it.
@@ -86,8 +92,6 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("Connection").field("address", &self.address).finish_non_exhaustive()
     }
 }

@@ -128,9 +128,7 @@ impl<App> Context<App> {
 
     /// The same with a word for people; what is over 256 bytes is cut.
     pub fn progress_text(&self, done: u64, total: u64, text: &str) {
-        let end = (0..=text.len().min(limits::MAX_PROGRESS_TEXT))
-            .rev()
-            .find(|end| text.is_char_boundary(*end));
+        let end = (0..=text.len().min(limits::MAX_PROGRESS_TEXT)).rev().find(|end| text.is_char_boundary(*end));
         let text = text[..end.unwrap_or(0)].to_owned();
         (self.attempt.progress.0)(Progress { done, total, text });
     }
@@ -148,19 +146,13 @@ impl<App> Context<App> {
 
 impl<App> Clone for Context<App> {
     fn clone(&self) -> Self {
-        Self {
-            attempt: Arc::clone(&self.attempt),
-            app: Arc::clone(&self.app),
-        }
+        Self { attempt: Arc::clone(&self.attempt), app: Arc::clone(&self.app) }
     }
 }
 
 impl<App> fmt::Debug for Context<App> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context")
-            .field("id", self.id())
-            .field("attempt", &self.attempt())
-            .finish_non_exhaustive()
+        f.debug_struct("Context").field("id", self.id()).field("attempt", &self.attempt()).finish_non_exhaustive()
     }
 }
 
@@ -174,10 +166,7 @@ pub struct ErasedContext {
 impl ErasedContext {
     /// The context of an attempt on a worker that lends `app`.
     pub fn new(attempt: AttemptContext, app: Arc<dyn Any + Send + Sync>) -> Self {
-        Self {
-            attempt: Arc::new(attempt),
-            app,
-        }
+        Self { attempt: Arc::new(attempt), app }
     }
 
     /// Everything about the attempt.
@@ -191,10 +180,7 @@ impl ErasedContext {
         match app.downcast::<App>() {
             Ok(app) => Ok(Context { attempt, app }),
             Err(_) => match (Arc::new(()) as Arc<dyn Any + Send + Sync>).downcast::<App>() {
-                Ok(nothing) => Ok(Context {
-                    attempt,
-                    app: nothing,
-                }),
+                Ok(nothing) => Ok(Context { attempt, app: nothing }),
                 Err(_) => {
                     let text = format!("the worker does not lend {}", std::any::type_name::<App>());
                     Err(TaskError::new(TaskErrorKind::Failed, text))
@@ -206,8 +192,6 @@ impl ErasedContext {
 
 impl fmt::Debug for ErasedContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ErasedContext")
-            .field("id", &self.attempt.id)
-            .finish_non_exhaustive()
+        f.debug_struct("ErasedContext").field("id", &self.attempt.id).finish_non_exhaustive()
     }
 }

@@ -86,11 +86,7 @@ impl Envelope {
     /// Counts an error and keeps its text.
     pub fn record_failure(&mut self, at: Timestamp, error: &TaskError) {
         self.attempts = self.attempts.saturating_add(1);
-        self.history.push(FailedAttempt {
-            attempt: self.attempts,
-            at,
-            error: shortened(error.to_string()),
-        });
+        self.history.push(FailedAttempt { attempt: self.attempts, at, error: shortened(error.to_string()) });
         let surplus = self.history.len().saturating_sub(limits::MAX_HISTORY);
         self.history.drain(..surplus);
     }
@@ -103,10 +99,7 @@ impl Envelope {
     /// What it died of: the last error, or, since a crash leaves none, the reason in words.
     pub fn last_words(&self, reason: DeadReason) -> String {
         match (reason, self.last_error()) {
-            (DeadReason::Crashed, _) => format!(
-                "its worker died {} times while running it",
-                self.max_deliveries
-            ),
+            (DeadReason::Crashed, _) => format!("its worker died {} times while running it", self.max_deliveries),
             (_, Some(error)) => error.to_owned(),
             (_, None) => reason.to_string(),
         }
@@ -127,11 +120,9 @@ impl Envelope {
             priority: (self.priority != limits::DEFAULT_PRIORITY).then_some(self.priority),
             timeout_ms: self.timeout.map(millis),
             retry: self.retry.as_ref(),
-            max_deliveries: (self.max_deliveries != limits::DEFAULT_MAX_DELIVERIES)
-                .then_some(self.max_deliveries),
+            max_deliveries: (self.max_deliveries != limits::DEFAULT_MAX_DELIVERIES).then_some(self.max_deliveries),
             unique: self.unique.as_ref(),
-            result_ttl_ms: (self.result_ttl != limits::DEFAULT_RESULT_TTL)
-                .then_some(millis(self.result_ttl)),
+            result_ttl_ms: (self.result_ttl != limits::DEFAULT_RESULT_TTL).then_some(millis(self.result_ttl)),
             no_result: !self.stores_result,
             own_id: self.own_id,
             headers: &self.headers,
@@ -140,8 +131,7 @@ impl Envelope {
             history: &self.history,
             unregistered_since: self.unregistered_since,
         };
-        serde_json::to_vec(&wire)
-            .expect("maps with text keys, numbers and checked JSON always encode")
+        serde_json::to_vec(&wire).expect("maps with text keys, numbers and checked JSON always encode")
     }
 
     /// Reads bytes that a broker kept for the task `id`.
@@ -153,10 +143,7 @@ impl Envelope {
             }
         };
         if wire.v > FORMAT {
-            let cure = format!(
-                "it has format {}, this version reads up to {FORMAT}; upgrade this worker",
-                wire.v
-            );
+            let cure = format!("it has format {}, this version reads up to {FORMAT}; upgrade this worker", wire.v);
             return Err(Error::new(ErrorKind::Layout, "decode envelope of", id).because(cure));
         }
         Ok(Self {
@@ -164,21 +151,14 @@ impl Envelope {
             own_id: wire.own_id,
             task: TaskName::new(wire.task)?,
             payload: Payload::from_raw(wire.args.to_owned()),
-            priority: wire
-                .priority
-                .unwrap_or(limits::DEFAULT_PRIORITY)
-                .min(limits::MAX_PRIORITY),
+            priority: wire.priority.unwrap_or(limits::DEFAULT_PRIORITY).min(limits::MAX_PRIORITY),
             start: Start::Now,
             expiry: None,
             timeout: wire.timeout_ms.map(Duration::from_millis),
             retry: wire.retry,
-            max_deliveries: wire
-                .max_deliveries
-                .unwrap_or(limits::DEFAULT_MAX_DELIVERIES),
+            max_deliveries: wire.max_deliveries.unwrap_or(limits::DEFAULT_MAX_DELIVERIES),
             unique: wire.unique,
-            result_ttl: wire
-                .result_ttl_ms
-                .map_or(limits::DEFAULT_RESULT_TTL, Duration::from_millis),
+            result_ttl: wire.result_ttl_ms.map_or(limits::DEFAULT_RESULT_TTL, Duration::from_millis),
             stores_result: !wire.no_result,
             headers: wire.headers,
             enqueued_at: wire.enqueued_at,
@@ -264,10 +244,7 @@ fn is_zero(value: &u32) -> bool {
 /// Cuts a text to the kept length, at a character boundary.
 fn shortened(mut text: String) -> String {
     if text.len() > limits::MAX_ERROR_TEXT {
-        let end = (0..=limits::MAX_ERROR_TEXT)
-            .rev()
-            .find(|end| text.is_char_boundary(*end))
-            .unwrap_or(0);
+        let end = (0..=limits::MAX_ERROR_TEXT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         text.truncate(end);
     }
     text
@@ -280,13 +257,9 @@ mod tests {
 
     #[test]
     fn the_wire_form_of_a_small_task_is_this() {
-        let envelope = Invocation::named("add", &serde_json::json!({"a": 1, "b": 2}))
-            .into_envelope()
-            .expect("valid invocation");
-        assert_eq!(
-            String::from_utf8_lossy(&envelope.encode()),
-            r#"{"v":1,"task":"add","args":{"a":1,"b":2}}"#
-        );
+        let envelope =
+            Invocation::named("add", &serde_json::json!({"a": 1, "b": 2})).into_envelope().expect("valid invocation");
+        assert_eq!(String::from_utf8_lossy(&envelope.encode()), r#"{"v":1,"task":"add","args":{"a":1,"b":2}}"#);
     }
 
     #[test]
@@ -295,21 +268,14 @@ mod tests {
             .priority(9)
             .timeout(Duration::from_secs(3))
             .retry(Retry::fixed(Duration::from_secs(1)).attempts(2))
-            .unique(
-                Unique::key("one")
-                    .replace()
-                    .for_duration(Duration::from_secs(9)),
-            )
+            .unique(Unique::key("one").replace().for_duration(Duration::from_secs(9)))
             .header("traceparent", "00-1")
             .max_deliveries(7)
             .result_ttl(Duration::from_secs(5))
             .id("mine")
             .into_envelope()
             .expect("valid invocation");
-        envelope.record_failure(
-            Timestamp::from_millis(5),
-            &TaskError::from("é".repeat(3_000)),
-        );
+        envelope.record_failure(Timestamp::from_millis(5), &TaskError::from("é".repeat(3_000)));
         assert!(envelope.history[0].error.len() <= limits::MAX_ERROR_TEXT);
         let read = Envelope::decode(envelope.id.clone(), &envelope.encode()).expect("decodes");
         assert_eq!(read, envelope);
@@ -318,19 +284,9 @@ mod tests {
     #[test]
     fn a_newer_format_is_refused_and_unknown_keys_are_not() {
         let id: TaskId = "default/x".parse().expect("valid");
-        let newer =
-            Envelope::decode(id.clone(), br#"{"v":2,"task":"add","args":{}}"#).expect_err("newer");
+        let newer = Envelope::decode(id.clone(), br#"{"v":2,"task":"add","args":{}}"#).expect_err("newer");
         assert_eq!(newer.kind(), ErrorKind::Layout);
-        assert!(
-            Envelope::decode(
-                id.clone(),
-                br#"{"v":1,"task":"add","args":{},"colour":"red"}"#
-            )
-            .is_ok()
-        );
-        assert_eq!(
-            Envelope::decode(id, b"\xff").expect_err("garbage").kind(),
-            ErrorKind::Codec
-        );
+        assert!(Envelope::decode(id.clone(), br#"{"v":1,"task":"add","args":{},"colour":"red"}"#).is_ok());
+        assert_eq!(Envelope::decode(id, b"\xff").expect_err("garbage").kind(), ErrorKind::Codec);
     }
 }

@@ -76,12 +76,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind` in `operation` on `subject`.
     pub fn new(kind: ErrorKind, operation: &'static str, subject: impl fmt::Display) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            operation,
-            subject: subject.to_string(),
-            source: None,
-        }))
+        Self(Box::new(Inner { kind, operation, subject: subject.to_string(), source: None }))
     }
 
     /// The same with what caused it.
@@ -92,11 +87,7 @@ impl Error {
     }
 
     /// Something that can never work, named and with its cure.
-    pub fn invalid(
-        operation: &'static str,
-        subject: impl fmt::Display,
-        cure: impl Into<BoxError>,
-    ) -> Self {
+    pub fn invalid(operation: &'static str, subject: impl fmt::Display, cure: impl Into<BoxError>) -> Self {
         Self::new(ErrorKind::InvalidInput, operation, subject).because(cure)
     }
 
@@ -117,21 +108,13 @@ impl Error {
 
     /// Whether the same call can succeed later without anybody changing anything here.
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self.0.kind,
-            ErrorKind::Unavailable | ErrorKind::DeadlineExceeded | ErrorKind::Full
-        )
+        matches!(self.0.kind, ErrorKind::Unavailable | ErrorKind::DeadlineExceeded | ErrorKind::Full)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            kind,
-            operation,
-            subject,
-            source,
-        } = &*self.0;
+        let Inner { kind, operation, subject, source } = &*self.0;
         f.write_str(operation)?;
         if !subject.is_empty() {
             write!(f, " {subject}")?;
@@ -167,12 +150,8 @@ mod tests {
 
     #[test]
     fn an_error_reads_as_operation_subject_kind_and_cause() {
-        let error = Error::new(ErrorKind::Unavailable, "enqueue to", "\"mail\"")
-            .because("connection refused");
-        assert_eq!(
-            error.to_string(),
-            "enqueue to \"mail\": broker unavailable: connection refused"
-        );
+        let error = Error::new(ErrorKind::Unavailable, "enqueue to", "\"mail\"").because("connection refused");
+        assert_eq!(error.to_string(), "enqueue to \"mail\": broker unavailable: connection refused");
         assert!(error.is_transient());
     }
 }

@@ -77,12 +77,7 @@ pub enum WaitError {
 
 impl<T> TaskHandle<T> {
     pub(crate) fn new(client: Client, id: TaskId, accepted: Accepted) -> Self {
-        Self {
-            client,
-            id,
-            accepted,
-            marker: PhantomData,
-        }
+        Self { client, id, accepted, marker: PhantomData }
     }
 
     /// The task's id, `queue/key`.
@@ -107,10 +102,7 @@ impl<T> TaskHandle<T> {
 
     /// The latest progress report, while the task runs.
     pub async fn progress(&self) -> Result<Option<Progress>> {
-        Ok(self
-            .snapshot()
-            .await?
-            .and_then(|snapshot| snapshot.progress))
+        Ok(self.snapshot().await?.and_then(|snapshot| snapshot.progress))
     }
 
     /// Everything that is known of the task.
@@ -132,10 +124,9 @@ impl<T> TaskHandle<T> {
         };
         match snapshot.state {
             State::Succeeded => match snapshot.result {
-                Some(result) => result.decode().map_err(|error| WaitError::OtherType {
-                    id: id(),
-                    error: error.to_string(),
-                }),
+                Some(result) => {
+                    result.decode().map_err(|error| WaitError::OtherType { id: id(), error: error.to_string() })
+                }
                 None => Err(WaitError::NoResult(id())),
             },
             State::Dead => Err(WaitError::Dead {
@@ -147,11 +138,7 @@ impl<T> TaskHandle<T> {
             State::Cancelled => Err(WaitError::Cancelled(id())),
             State::Expired => Err(WaitError::Expired(id())),
             State::Untracked => Err(WaitError::NoResult(id())),
-            state => Err(WaitError::TimedOut {
-                id: id(),
-                state,
-                bound,
-            }),
+            state => Err(WaitError::TimedOut { id: id(), state, bound }),
         }
     }
 }
@@ -172,31 +159,18 @@ impl TaskHandle<AnyTask> {
 
     /// The same handle for a task that this program links.
     pub fn typed<T: Task>(self) -> TaskHandle<T> {
-        TaskHandle {
-            client: self.client,
-            id: self.id,
-            accepted: self.accepted,
-            marker: PhantomData,
-        }
+        TaskHandle { client: self.client, id: self.id, accepted: self.accepted, marker: PhantomData }
     }
 }
 
 impl<T> Clone for TaskHandle<T> {
     fn clone(&self) -> Self {
-        Self {
-            client: self.client.clone(),
-            id: self.id.clone(),
-            accepted: self.accepted.clone(),
-            marker: PhantomData,
-        }
+        Self { client: self.client.clone(), id: self.id.clone(), accepted: self.accepted.clone(), marker: PhantomData }
     }
 }
 
 impl<T> fmt::Debug for TaskHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskHandle")
-            .field("id", &self.id)
-            .field("accepted", &self.accepted)
-            .finish_non_exhaustive()
+        f.debug_struct("TaskHandle").field("id", &self.id).field("accepted", &self.accepted).finish_non_exhaustive()
     }
 }

@@ -16,10 +16,7 @@ fn check_name(what: &'static str, name: &str) -> Result<()> {
         let cure = format!("it has {} bytes; use 1 to {MAX_NAME}", name.len());
         return Err(Error::invalid(what, quoted(name), cure));
     }
-    match name
-        .chars()
-        .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')))
-    {
+    match name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
         Some(bad) => {
             let cure = format!("{bad:?} is not allowed; use letters, digits, '.', '_' and '-'");
             Err(Error::invalid(what, quoted(name), cure))
@@ -157,8 +154,7 @@ impl TaskKey {
         }
         match key.chars().find(|c| !c.is_ascii_graphic() || *c == '/') {
             Some(bad) => {
-                let cure =
-                    format!("{bad:?} is not allowed; use printable ASCII without spaces and '/'");
+                let cure = format!("{bad:?} is not allowed; use printable ASCII without spaces and '/'");
                 Err(Error::invalid("task id", quoted(key), cure))
             }
             None => Ok(Self(Key::Own(key.into()))),
@@ -256,11 +252,7 @@ impl FromStr for TaskId {
     fn from_str(text: &str) -> Result<Self> {
         match text.split_once('/') {
             Some((queue, key)) => Ok(Self::new(QueueName::new(queue)?, TaskKey::own(key)?)),
-            None => Err(Error::invalid(
-                "task id",
-                quoted(text),
-                "a task id reads queue/key",
-            )),
+            None => Err(Error::invalid("task id", quoted(text), "a task id reads queue/key")),
         }
     }
 }
@@ -335,18 +327,9 @@ impl FromStr for Owner {
 
     fn from_str(text: &str) -> Result<Self> {
         let parsed = text.split_once('.').and_then(|(worker, term)| {
-            Some(Self {
-                worker: WorkerId(Uuid::try_parse(worker).ok()?),
-                term: term.parse().ok()?,
-            })
+            Some(Self { worker: WorkerId(Uuid::try_parse(worker).ok()?), term: term.parse().ok()? })
         });
-        parsed.ok_or_else(|| {
-            Error::invalid(
-                "owner",
-                quoted(text),
-                "an owner reads <32 hex digits>.<term>",
-            )
-        })
+        parsed.ok_or_else(|| Error::invalid("owner", quoted(text), "an owner reads <32 hex digits>.<term>"))
     }
 }
 
@@ -372,9 +355,7 @@ impl BatchId {
     /// When it was made, in milliseconds since 1970, by the maker's clock.
     pub fn made_at_millis(&self) -> u64 {
         let bytes = self.0.as_bytes();
-        bytes[..6]
-            .iter()
-            .fold(0, |millis, byte| millis << 8 | u64::from(*byte))
+        bytes[..6].iter().fold(0, |millis, byte| millis << 8 | u64::from(*byte))
     }
 }
 
@@ -384,10 +365,7 @@ mod tests {
 
     #[test]
     fn a_task_id_reads_back_what_it_prints() {
-        for key in [
-            TaskKey::generate(),
-            TaskKey::own("order:42@2026-01-01").expect("valid"),
-        ] {
+        for key in [TaskKey::generate(), TaskKey::own("order:42@2026-01-01").expect("valid")] {
             let id = TaskId::new(QueueName::new("mail").expect("valid"), key.clone());
             assert_eq!(id.to_string().parse::<TaskId>().expect("parses"), id);
             assert_eq!(TaskKey::from_bytes(&key.to_bytes()).expect("reads"), key);
@@ -398,34 +376,14 @@ mod tests {
     fn an_own_key_of_sixteen_characters_is_never_taken_for_a_uuid() {
         let key = TaskKey::own("sixteen-letters!").expect("valid");
         assert_eq!(TaskKey::from_bytes(&key.to_bytes()).expect("reads"), key);
-        assert!(
-            TaskKey::own("00000000-0000-0000-0000-000000000000")
-                .expect("valid")
-                .is_own()
-        );
+        assert!(TaskKey::own("00000000-0000-0000-0000-000000000000").expect("valid").is_own());
     }
 
     #[test]
     fn bad_names_are_refused_with_the_cure() {
-        assert!(
-            QueueName::new("a:b")
-                .expect_err("colon")
-                .to_string()
-                .contains("':' is not allowed")
-        );
-        assert!(
-            QueueName::new("x".repeat(200))
-                .expect_err("long")
-                .to_string()
-                .contains("use 1 to 128")
-        );
+        assert!(QueueName::new("a:b").expect_err("colon").to_string().contains("':' is not allowed"));
+        assert!(QueueName::new("x".repeat(200)).expect_err("long").to_string().contains("use 1 to 128"));
         assert!(QueueName::new("").is_err());
-        assert!(
-            "mail"
-                .parse::<TaskId>()
-                .expect_err("no key")
-                .to_string()
-                .contains("queue/key")
-        );
+        assert!("mail".parse::<TaskId>().expect_err("no key").to_string().contains("queue/key"));
     }
 }

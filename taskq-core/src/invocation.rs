@@ -76,19 +76,12 @@ pub enum OnConflict {
 impl Unique {
     /// Unique by task name and arguments: the same call is not queued twice.
     pub fn by_args() -> Self {
-        Self {
-            key: None,
-            until: UniqueUntil::End,
-            on_conflict: OnConflict::Skip,
-        }
+        Self { key: None, until: UniqueUntil::End, on_conflict: OnConflict::Skip }
     }
 
     /// Unique by this key, whatever the task and its arguments.
     pub fn key(key: impl Into<String>) -> Self {
-        Self {
-            key: Some(key.into()),
-            ..Self::by_args()
-        }
+        Self { key: Some(key.into()), ..Self::by_args() }
     }
 
     /// The key is free again when the task starts.
@@ -176,11 +169,7 @@ impl<T: Task> Invocation<T> {
     pub fn new(args: &T::Args) -> Self {
         let payload = Payload::encode("encode arguments of", args, limits::MAX_PAYLOAD);
         // The worker that runs it knows the declared retry policy and timeout; only what an invocation changes travels.
-        let options = TaskOptions {
-            retry: None,
-            timeout: None,
-            ..T::options()
-        };
+        let options = TaskOptions { retry: None, timeout: None, ..T::options() };
         let expiry = options.expires_in.map(Expiry::After);
         Self {
             task: TaskName::new(T::NAME),
@@ -235,6 +224,13 @@ impl<T> Invocation<T> {
             headers: self.headers,
             marker: PhantomData,
         }
+    }
+
+    /// Takes over what its task declares, for callers that know the task only by name.
+    pub fn declared(mut self, options: TaskOptions) -> Self {
+        self.expiry = self.expiry.or(options.expires_in.map(Expiry::After));
+        self.options = TaskOptions { retry: None, timeout: None, ..options };
+        self
     }
 
     /// Puts it into another queue than the task declares.
@@ -335,20 +331,13 @@ impl<T> Invocation<T> {
         let own_id = self.own_key.is_some();
         let key = match self.own_key {
             Some(Ok(key)) if key.is_untracked() => {
-                return Err(Error::invalid(
-                    "task id",
-                    key,
-                    "UUIDs of version 8 mark untracked tasks; use another id",
-                ));
+                return Err(Error::invalid("task id", key, "UUIDs of version 8 mark untracked tasks; use another id"));
             }
             Some(key) => key?,
             None if options.no_result => TaskKey::generate_untracked(),
             None => TaskKey::generate(),
         };
-        let unique = options
-            .unique
-            .map(|unique| unique_key(unique, &task, &payload))
-            .transpose()?;
+        let unique = options.unique.map(|unique| unique_key(unique, &task, &payload)).transpose()?;
         Ok(Envelope {
             id: TaskId::new(queue, key),
             own_id,
@@ -357,13 +346,9 @@ impl<T> Invocation<T> {
             expiry: bounded_expiry(self.expiry)?,
             timeout: bounded("timeout", options.timeout)?,
             retry: options.retry,
-            max_deliveries: options
-                .max_deliveries
-                .unwrap_or(limits::DEFAULT_MAX_DELIVERIES)
-                .max(1),
+            max_deliveries: options.max_deliveries.unwrap_or(limits::DEFAULT_MAX_DELIVERIES).max(1),
             unique,
-            result_ttl: bounded("result_ttl", options.result_ttl)?
-                .unwrap_or(limits::DEFAULT_RESULT_TTL),
+            result_ttl: bounded("result_ttl", options.result_ttl)?.unwrap_or(limits::DEFAULT_RESULT_TTL),
             stores_result: !options.no_result,
             headers: headers(self.headers)?,
             enqueued_at: None,
@@ -396,13 +381,8 @@ impl<T> Clone for Invocation<T> {
 fn again<V: Clone>(result: &Result<V>) -> Result<V> {
     match result {
         Ok(value) => Ok(value.clone()),
-        Err(error) => Err(
-            Error::new(error.kind(), error.operation(), error.subject()).because(
-                std::error::Error::source(error)
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-            ),
-        ),
+        Err(error) => Err(Error::new(error.kind(), error.operation(), error.subject())
+            .because(std::error::Error::source(error).map(ToString::to_string).unwrap_or_default())),
     }
 }
 
@@ -417,19 +397,13 @@ impl<T> fmt::Debug for Invocation<T> {
 }
 
 fn named(error: Error, task: &TaskName) -> Error {
-    let source = std::error::Error::source(&error)
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     Error::new(error.kind(), error.operation(), task).because(source)
 }
 
 fn check_options(task: &TaskName, options: &TaskOptions) -> Result<()> {
     if options.max_deliveries == Some(0) {
-        return Err(Error::invalid(
-            "enqueue",
-            task,
-            "max_deliveries is at least 1",
-        ));
+        return Err(Error::invalid("enqueue", task, "max_deliveries is at least 1"));
     }
     match &options.retry {
         Some(retry) if !retry.is_portable() => {
@@ -444,24 +418,16 @@ fn priority(priority: Option<u8>) -> Result<u8> {
     match priority {
         None => Ok(limits::DEFAULT_PRIORITY),
         Some(priority) if priority <= limits::MAX_PRIORITY => Ok(priority),
-        Some(priority) => Err(Error::invalid(
-            "priority",
-            priority,
-            "use 0 to 9; 9 runs first",
-        )),
+        Some(priority) => Err(Error::invalid("priority", priority, "use 0 to 9; 9 runs first")),
     }
 }
 
 fn bounded(what: &'static str, duration: Option<Duration>) -> Result<Option<Duration>> {
     match duration {
-        Some(duration) if duration > limits::MAX_FUTURE => Err(Error::invalid(
-            what,
-            format!("{duration:?}"),
-            "use at most ten years",
-        )),
-        Some(Duration::ZERO) if what != "delay" => {
-            Err(Error::invalid(what, "0", "use a duration above zero"))
+        Some(duration) if duration > limits::MAX_FUTURE => {
+            Err(Error::invalid(what, format!("{duration:?}"), "use at most ten years"))
         }
+        Some(Duration::ZERO) if what != "delay" => Err(Error::invalid(what, "0", "use a duration above zero")),
         duration => Ok(duration),
     }
 }
@@ -481,16 +447,10 @@ fn bounded_expiry(expiry: Option<Expiry>) -> Result<Option<Expiry>> {
 }
 
 fn headers(headers: BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
-    let bytes: usize = headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
+    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     if headers.len() > limits::MAX_HEADERS || bytes > limits::MAX_HEADERS_BYTES {
-        let cure = format!(
-            "use at most {} headers of {} bytes together",
-            limits::MAX_HEADERS,
-            limits::MAX_HEADERS_BYTES
-        );
+        let cure =
+            format!("use at most {} headers of {} bytes together", limits::MAX_HEADERS, limits::MAX_HEADERS_BYTES);
         return Err(Error::new(ErrorKind::TooLarge, "headers", "").because(cure));
     }
     Ok(headers)
@@ -508,24 +468,16 @@ fn unique_key(unique: Unique, task: &TaskName, payload: &Payload) -> Result<Uniq
     if let UniqueUntil::After(duration) = unique.until {
         bounded("unique", Some(duration))?;
     }
-    Ok(UniqueKey {
-        key,
-        until: unique.until,
-        on_conflict: unique.on_conflict,
-    })
+    Ok(UniqueKey { key, until: unique.until, on_conflict: unique.on_conflict })
 }
 
 /// A 128-bit fingerprint of arguments that is the same whatever the order of their keys.
 fn fingerprint(payload: &Payload) -> Result<String> {
     // `Value` sorts keys, so two programs that declare parameters in another order agree.
-    let value: serde_json::Value = payload
-        .decode()
-        .map_err(|error| Error::new(ErrorKind::Codec, "fingerprint", "").because(error))?;
+    let value: serde_json::Value =
+        payload.decode().map_err(|error| Error::new(ErrorKind::Codec, "fingerprint", "").because(error))?;
     let text = value.to_string();
-    let half = |seed: u64| {
-        text.bytes()
-            .fold(seed, |hash, byte| scramble(hash ^ u64::from(byte)))
-    };
+    let half = |seed: u64| text.bytes().fold(seed, |hash, byte| scramble(hash ^ u64::from(byte)));
     Ok(format!("{:016x}{:016x}", half(1), half(2)))
 }
 
@@ -544,9 +496,7 @@ mod tests {
 
     #[test]
     fn bad_options_are_refused_by_name() {
-        let refused = |invocation: Invocation<AnyTask>| {
-            invocation.into_envelope().expect_err("refused").to_string()
-        };
+        let refused = |invocation: Invocation<AnyTask>| invocation.into_envelope().expect_err("refused").to_string();
         assert!(refused(named().priority(10)).contains("priority 10"));
         assert!(refused(named().queue("a:b")).contains("queue name"));
         assert!(refused(named().timeout(Duration::ZERO)).contains("timeout 0"));
@@ -554,11 +504,7 @@ mod tests {
         assert!(refused(named().id("a/b")).contains("task id"));
         assert!(refused(Invocation::named("add", &[1, 2])).contains("JSON object"));
         assert!(
-            refused(Invocation::named(
-                "add",
-                &serde_json::json!({"a": "x".repeat(300_000)})
-            ))
-            .contains("the limit is")
+            refused(Invocation::named("add", &serde_json::json!({"a": "x".repeat(300_000)}))).contains("the limit is")
         );
     }
 
@@ -566,10 +512,7 @@ mod tests {
     fn the_same_arguments_have_the_same_unique_key_in_any_order() {
         let key = |json: &str| {
             let args: Box<RawValue> = serde_json::from_str(json).expect("json");
-            let envelope = Invocation::named("add", &args)
-                .unique(Unique::by_args())
-                .into_envelope()
-                .expect("valid");
+            let envelope = Invocation::named("add", &args).unique(Unique::by_args()).into_envelope().expect("valid");
             envelope.unique.expect("has one").key
         };
         assert_eq!(key(r#"{"a":1,"b":2}"#), key(r#"{"b":2,"a":1}"#));

@@ -74,11 +74,7 @@ impl Next {
         layers: Arc<[Arc<dyn Layer>]>,
         body: Arc<dyn Fn(Attempt) -> BoxFuture<'static, Outcome> + Send + Sync>,
     ) -> Self {
-        Self {
-            layers,
-            position: 0,
-            body,
-        }
+        Self { layers, position: 0, body }
     }
 
     /// Goes on: runs the inner layers and the body.
@@ -95,9 +91,7 @@ impl Next {
 
 impl std::fmt::Debug for Next {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Next")
-            .field("layers_left", &(self.layers.len() - self.position))
-            .finish_non_exhaustive()
+        f.debug_struct("Next").field("layers_left", &(self.layers.len() - self.position)).finish_non_exhaustive()
     }
 }
 

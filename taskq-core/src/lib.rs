@@ -24,9 +24,7 @@ pub mod broker;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub use broker::{
-    Accepted, Broker, CancelAnswer, Capabilities, Control, Counts, DeadLetter, Inspect, Snapshot,
-};
+pub use broker::{Accepted, Broker, CancelAnswer, Capabilities, Control, Counts, DeadLetter, Inspect, Snapshot};
 pub use client::{BulkError, Client};
 pub use clock::{Clock, Timestamp};
 pub use codec::Payload;

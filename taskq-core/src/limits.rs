@@ -109,8 +109,8 @@ pub const LEASE: Duration = Duration::from_millis(4_500);
 /// Heartbeats of a busy worker: three a lease, so that one lost beat costs nothing.
 pub const BEAT_BUSY: Duration = Duration::from_millis(1_500);
 
-/// Heartbeats of an idle worker: two a lease, so that two idle queues stay under one command a second.
-pub const BEAT_IDLE: Duration = Duration::from_millis(2_250);
+/// Heartbeats of an idle worker, which holds nothing to lose: two idle queues stay under one command a second.
+pub const BEAT_IDLE: Duration = Duration::from_millis(2_500);
 
 /// Most tasks taken by one claim.
 pub const CLAIM_BATCH: usize = 200;
@@ -122,7 +122,7 @@ pub const SETTLE_BATCH: usize = 200;
 pub const SETTLE_BACKLOG: usize = 4_096;
 
 /// Longest wait for work in one call; a lost doorbell costs at most this, heartbeats notice it sooner.
-pub const CLAIM_WAIT: Duration = Duration::from_secs(20);
+pub const CLAIM_WAIT: Duration = Duration::from_secs(30);
 
 /// Slots of a queue that names none.
 pub const DEFAULT_SLOTS: usize = 10;

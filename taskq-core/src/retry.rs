@@ -67,43 +67,23 @@ impl Default for Retry {
 impl Retry {
     /// Never again: one attempt.
     pub fn never() -> Self {
-        Self {
-            backoff: Backoff::Fixed {
-                base: Duration::ZERO,
-            },
-            attempts: 1,
-        }
+        Self { backoff: Backoff::Fixed { base: Duration::ZERO }, attempts: 1 }
     }
 
     /// The same delay every time.
     pub fn fixed(delay: Duration) -> Self {
-        Self {
-            backoff: Backoff::Fixed { base: delay },
-            attempts: DEFAULT_ATTEMPTS,
-        }
+        Self { backoff: Backoff::Fixed { base: delay }, attempts: DEFAULT_ATTEMPTS }
     }
 
     /// A delay that grows by `base` every time.
     pub fn linear(base: Duration) -> Self {
-        Self {
-            backoff: Backoff::Linear {
-                base,
-                cap: DEFAULT_BACKOFF_CAP,
-            },
-            attempts: DEFAULT_ATTEMPTS,
-        }
+        Self { backoff: Backoff::Linear { base, cap: DEFAULT_BACKOFF_CAP }, attempts: DEFAULT_ATTEMPTS }
     }
 
     /// A delay that doubles every time, with full jitter and a cap; the default.
     pub fn exponential() -> Self {
-        let backoff = Backoff::Exponential {
-            base: DEFAULT_BACKOFF,
-            cap: DEFAULT_BACKOFF_CAP,
-        };
-        Self {
-            backoff,
-            attempts: DEFAULT_ATTEMPTS,
-        }
+        let backoff = Backoff::Exponential { base: DEFAULT_BACKOFF, cap: DEFAULT_BACKOFF_CAP };
+        Self { backoff, attempts: DEFAULT_ATTEMPTS }
     }
 
     /// A rule of your own: given the attempt that failed (1-based) and its error, the delay, or `None` for a dead letter.
@@ -113,10 +93,7 @@ impl Retry {
     where
         F: Fn(u32, &TaskError) -> Option<Duration> + Send + Sync + 'static,
     {
-        Self {
-            backoff: Backoff::Custom(CustomDelay(Arc::new(delay))),
-            attempts: DEFAULT_ATTEMPTS,
-        }
+        Self { backoff: Backoff::Custom(CustomDelay(Arc::new(delay))), attempts: DEFAULT_ATTEMPTS }
     }
 
     /// How many attempts in all, the first included (1 to 1000).
@@ -130,9 +107,7 @@ impl Retry {
     #[must_use]
     pub fn base(mut self, delay: Duration) -> Self {
         match &mut self.backoff {
-            Backoff::Fixed { base }
-            | Backoff::Linear { base, .. }
-            | Backoff::Exponential { base, .. } => *base = delay,
+            Backoff::Fixed { base } | Backoff::Linear { base, .. } | Backoff::Exponential { base, .. } => *base = delay,
             Backoff::Custom(_) => {}
         }
         self
@@ -169,13 +144,8 @@ impl Retry {
             Backoff::Fixed { base } => *base,
             Backoff::Linear { base, cap } => base.saturating_mul(attempt).min(*cap),
             Backoff::Exponential { base, cap } => {
-                let doubled = 1u32
-                    .checked_shl(attempt.saturating_sub(1))
-                    .unwrap_or(u32::MAX);
-                fraction(
-                    base.saturating_mul(doubled).min(*cap),
-                    seed ^ u64::from(attempt),
-                )
+                let doubled = 1u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+                fraction(base.saturating_mul(doubled).min(*cap), seed ^ u64::from(attempt))
             }
             Backoff::Custom(CustomDelay(rule)) => rule(attempt, error)?,
         };
@@ -202,55 +172,29 @@ mod tests {
     use super::*;
 
     fn delays(policy: &Retry) -> Vec<Option<Duration>> {
-        (1..=4)
-            .map(|attempt| policy.delay_after(attempt, &TaskError::from("no"), 7))
-            .collect()
+        (1..=4).map(|attempt| policy.delay_after(attempt, &TaskError::from("no"), 7)).collect()
     }
 
     #[test]
     fn fixed_and_linear_delays_are_exact_and_end_with_the_attempts() {
         let second = Duration::from_secs(1);
-        assert_eq!(
-            delays(&Retry::fixed(second).attempts(3)),
-            [Some(second), Some(second), None, None]
-        );
+        assert_eq!(delays(&Retry::fixed(second).attempts(3)), [Some(second), Some(second), None, None]);
         let linear = Retry::linear(second).attempts(9).cap(second * 3);
-        assert_eq!(
-            delays(&linear),
-            [
-                Some(second),
-                Some(second * 2),
-                Some(second * 3),
-                Some(second * 3)
-            ]
-        );
-        assert_eq!(
-            Retry::never().delay_after(1, &TaskError::from("no"), 0),
-            None
-        );
+        assert_eq!(delays(&linear), [Some(second), Some(second * 2), Some(second * 3), Some(second * 3)]);
+        assert_eq!(Retry::never().delay_after(1, &TaskError::from("no"), 0), None);
     }
 
     #[test]
     fn exponential_delays_stay_under_their_bound_and_spread_over_it() {
-        let policy = Retry::exponential()
-            .base(Duration::from_secs(1))
-            .cap(Duration::from_secs(4))
-            .attempts(100);
+        let policy = Retry::exponential().base(Duration::from_secs(1)).cap(Duration::from_secs(4)).attempts(100);
         for attempt in 1..60 {
             let bound = Duration::from_secs(1 << (attempt - 1).min(2));
             let seen: Vec<_> = (0..500)
-                .map(|seed| {
-                    policy
-                        .delay_after(attempt, &TaskError::from("no"), seed)
-                        .expect("attempts left")
-                })
+                .map(|seed| policy.delay_after(attempt, &TaskError::from("no"), seed).expect("attempts left"))
                 .collect();
             assert!(seen.iter().all(|delay| *delay <= bound));
             let mean = seen.iter().sum::<Duration>() / 500;
-            assert!(
-                mean > bound.mul_f64(0.42) && mean < bound.mul_f64(0.58),
-                "mean {mean:?} of {bound:?}"
-            );
+            assert!(mean > bound.mul_f64(0.42) && mean < bound.mul_f64(0.58), "mean {mean:?} of {bound:?}");
         }
     }
 
@@ -258,10 +202,7 @@ mod tests {
     fn a_policy_travels_as_json_unless_it_is_a_function() {
         let policy = Retry::exponential().attempts(3);
         let json = serde_json::to_string(&policy).expect("encodes");
-        assert_eq!(
-            serde_json::from_str::<Retry>(&json).expect("decodes"),
-            policy
-        );
+        assert_eq!(serde_json::from_str::<Retry>(&json).expect("decodes"), policy);
         assert!(!Retry::custom(|_, _| None).is_portable());
     }
 }

@@ -53,10 +53,7 @@ impl State {
 
     /// Whether it stays so unless somebody replays it.
     pub fn is_final(self) -> bool {
-        matches!(
-            self,
-            Self::Succeeded | Self::Dead | Self::Cancelled | Self::Expired
-        )
+        matches!(self, Self::Succeeded | Self::Dead | Self::Cancelled | Self::Expired)
     }
 
     /// Whether a task in this state may move to `next` in one step.
@@ -151,15 +148,8 @@ mod tests {
     #[test]
     fn final_states_lead_nowhere_but_a_dead_letter_can_be_replayed() {
         for state in State::ALL.into_iter().filter(|state| state.is_final()) {
-            let next: Vec<_> = State::ALL
-                .into_iter()
-                .filter(|next| state.may_become(*next))
-                .collect();
-            let expected: &[State] = if state == State::Dead {
-                &[State::Ready]
-            } else {
-                &[]
-            };
+            let next: Vec<_> = State::ALL.into_iter().filter(|next| state.may_become(*next)).collect();
+            let expected: &[State] = if state == State::Dead { &[State::Ready] } else { &[] };
             assert_eq!(next, expected);
         }
     }

@@ -35,10 +35,7 @@ pub trait Task: Sized + Send + Sync + 'static {
 /// A task whose body is `async`.
 pub trait AsyncTask: Task {
     /// Runs the body.
-    fn run(
-        context: Context<Self::App>,
-        args: Self::Args,
-    ) -> impl Future<Output = TaskResult<Self::Output>> + Send;
+    fn run(context: Context<Self::App>, args: Self::Args) -> impl Future<Output = TaskResult<Self::Output>> + Send;
 }
 
 /// A task whose body is a plain function; it runs on a thread of its own.
@@ -64,6 +61,16 @@ pub struct Registration {
 
 inventory::collect!(Registration);
 
+/// A task whose registration can be named; `#[task]` implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a task",
+    note = "annotate the function with `#[task]`; its type has the function's name"
+)]
+pub trait Registered: Task {
+    /// The registration.
+    const REGISTRATION: Registration;
+}
+
 /// The type of what a worker lends to bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppType {
@@ -76,10 +83,7 @@ pub struct AppType {
 impl AppType {
     /// The type `A`.
     pub fn of<A: 'static>() -> Self {
-        Self {
-            id: TypeId::of::<A>(),
-            name: std::any::type_name::<A>(),
-        }
+        Self { id: TypeId::of::<A>(), name: std::any::type_name::<A>() }
     }
 
     /// Whether a task that needs this can run where `lent` is lent.
@@ -135,10 +139,7 @@ impl std::fmt::Debug for Registration {
     }
 }
 
-fn run_async<T: AsyncTask>(
-    context: ErasedContext,
-    payload: Payload,
-) -> BoxFuture<'static, TaskResult<Payload>> {
+fn run_async<T: AsyncTask>(context: ErasedContext, payload: Payload) -> BoxFuture<'static, TaskResult<Payload>> {
     Box::pin(async move {
         let args = decode_args::<T>(&payload)?;
         let output = T::run(context.lend()?, args).await?;
@@ -154,20 +155,13 @@ fn run_plain<T: PlainTask>(context: ErasedContext, payload: Payload) -> TaskResu
 
 fn decode_args<T: Task>(payload: &Payload) -> TaskResult<T::Args> {
     payload.decode().map_err(|error| {
-        TaskError::new(
-            TaskErrorKind::Undecodable,
-            format!("arguments of {} do not decode: {error}", T::NAME),
-        )
+        TaskError::new(TaskErrorKind::Undecodable, format!("arguments of {} do not decode: {error}", T::NAME))
     })
 }
 
 fn encode_output<T: Task>(output: &T::Output) -> TaskResult<Payload> {
-    Payload::encode("encode result of", output, limits::MAX_RESULT).map_err(|error| {
-        TaskError::new(
-            TaskErrorKind::BadResult,
-            format!("result of {}: {error}", T::NAME),
-        )
-    })
+    Payload::encode("encode result of", output, limits::MAX_RESULT)
+        .map_err(|error| TaskError::new(TaskErrorKind::BadResult, format!("result of {}: {error}", T::NAME)))
 }
 
 /// Tells, by type and therefore through aliases too, whether a body returns a `Result`.

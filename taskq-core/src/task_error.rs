@@ -44,10 +44,7 @@ pub enum TaskErrorKind {
 impl TaskError {
     /// An error of this kind.
     pub fn new(kind: TaskErrorKind, source: impl Into<BoxError>) -> Self {
-        Self {
-            kind,
-            source: source.into(),
-        }
+        Self { kind, source: source.into() }
     }
 
     /// An error that no other attempt will mend: the task becomes a dead letter at once.
@@ -62,10 +59,7 @@ impl TaskError {
 
     /// Not an error: run the task again after this delay, without spending an attempt.
     pub fn snooze(delay: Duration) -> Self {
-        Self::new(
-            TaskErrorKind::Snooze(delay),
-            format!("snoozed for {delay:?}"),
-        )
+        Self::new(TaskErrorKind::Snooze(delay), format!("snoozed for {delay:?}"))
     }
 
     /// The body gives up because its task was cancelled.
@@ -119,10 +113,7 @@ mod tests {
             std::fs::read("/does/not/exist").map(drop)?;
             Ok(())
         }
-        assert_eq!(
-            body().expect_err("missing file").kind(),
-            TaskErrorKind::Failed
-        );
+        assert_eq!(body().expect_err("missing file").kind(), TaskErrorKind::Failed);
         assert_eq!(TaskError::from("text").to_string(), "text");
         assert_eq!(TaskError::fatal("no").kind(), TaskErrorKind::Fatal);
     }

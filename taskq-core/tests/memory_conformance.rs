@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use taskq_core::{
-    Clock, Connection, Timestamp, broker::memory, broker_conformance, clock::Simulation,
-    conformance::Harness,
+    Clock, Connection, Timestamp, broker::memory, broker_conformance, clock::Simulation, conformance::Harness,
 };
 
 struct Memory {
@@ -27,10 +26,7 @@ impl Harness for Memory {
 
 async fn memory() -> Memory {
     let (clock, simulation) = Clock::simulated(Timestamp::from_millis(1_800_000_000_000));
-    Memory {
-        connection: memory::connect(clock),
-        simulation,
-    }
+    Memory { connection: memory::connect(clock), simulation }
 }
 
 broker_conformance!(super::memory);

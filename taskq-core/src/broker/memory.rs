@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 
 use crate::{
     broker::{
-        Accepted, BeatAnswer, Broker, CancelAnswer, Capabilities, ClaimAnswer, Claimed, Control,
-        Counts, DeadLetter, Inspect, Settled, Settlement, Snapshot, SweepAnswer,
+        Accepted, BeatAnswer, Broker, CancelAnswer, Capabilities, ClaimAnswer, Claimed, Control, Counts, DeadLetter,
+        Inspect, Settled, Settlement, Snapshot, SweepAnswer,
     },
     clock::{Clock, Timestamp},
     connection::{Connection, Opener},
@@ -38,12 +38,16 @@ pub struct MemoryBroker {
 
 /// A connection to a new, empty broker in memory. Its clones, and what [`Connection::open_another`] opens, share it.
 pub fn connect(clock: Clock) -> Connection {
-    let broker = MemoryBroker {
-        clock: clock.clone(),
-        queues: Mutex::default(),
-        changed: Notify::new(),
-    };
+    let broker = MemoryBroker { clock: clock.clone(), queues: Mutex::default(), changed: Notify::new() };
     connection_to(Arc::new(broker), clock)
+}
+
+/// Every task of a connection in memory that has not ended, oldest first; `None` for any other broker. For test kits.
+pub fn live(connection: &Connection) -> Option<Vec<Envelope>> {
+    let queues = connection.memory()?.queues();
+    let mut live: Vec<Envelope> = queues.values().flat_map(MemoryQueue::live).cloned().collect();
+    live.sort_by(|first, second| first.id.key.cmp(&second.id.key));
+    Some(live)
 }
 
 fn connection_to(broker: Arc<MemoryBroker>, clock: Clock) -> Connection {
@@ -52,7 +56,7 @@ fn connection_to(broker: Arc<MemoryBroker>, clock: Clock) -> Connection {
         let connection = connection_to(Arc::clone(&again), same_clock.clone());
         Box::pin(std::future::ready(Ok(connection)))
     });
-    Connection::new(broker, "memory://", clock, opener)
+    Connection::new(Arc::clone(&broker), "memory://", clock, opener).with_memory(broker)
 }
 
 impl MemoryBroker {
@@ -62,38 +66,20 @@ impl MemoryBroker {
     }
 
     /// Runs one atomic step on a queue and wakes everybody who waits for a change.
-    fn step<V>(
-        &self,
-        queue: &QueueName,
-        change: impl FnOnce(&mut MemoryQueue, Timestamp) -> V,
-    ) -> V {
+    fn step<V>(&self, queue: &QueueName, change: impl FnOnce(&mut MemoryQueue, Timestamp) -> V) -> V {
         let now = self.clock.now();
-        let value = change(
-            self.queues()
-                .entry(queue.clone())
-                .or_insert_with(|| MemoryQueue::new(queue.clone())),
-            now,
-        );
+        let value = change(self.queues().entry(queue.clone()).or_insert_with(|| MemoryQueue::new(queue.clone())), now);
         self.changed.notify_waiters();
         value
     }
 
-    fn look<V>(
-        &self,
-        queue: &QueueName,
-        look: impl FnOnce(&MemoryQueue, Timestamp) -> V,
-    ) -> Option<V> {
+    fn look<V>(&self, queue: &QueueName, look: impl FnOnce(&MemoryQueue, Timestamp) -> V) -> Option<V> {
         let now = self.clock.now();
         self.queues().get(queue).map(|queue| look(queue, now))
     }
 
     /// Waits until `ready` gives something, at most `bound`; looks again at every change and at least each `poll`.
-    async fn until<V>(
-        &self,
-        bound: Duration,
-        poll: Duration,
-        mut ready: impl FnMut() -> Option<V>,
-    ) -> Option<V> {
+    async fn until<V>(&self, bound: Duration, poll: Duration, mut ready: impl FnMut() -> Option<V>) -> Option<V> {
         let end = self.clock.monotonic() + bound;
         loop {
             let changed = self.changed.notified();
@@ -116,24 +102,14 @@ impl MemoryBroker {
 #[async_trait]
 impl Broker for MemoryBroker {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            product: "memory",
-            durable: false,
-            shared: false,
-            networked: false,
-        }
+        Capabilities { product: "memory", durable: false, shared: false, networked: false }
     }
 
     async fn now(&self) -> Result<Timestamp> {
         Ok(self.clock.now())
     }
 
-    async fn enqueue(
-        &self,
-        queue: &QueueName,
-        batch: BatchId,
-        envelopes: &[Envelope],
-    ) -> Result<Vec<Accepted>> {
+    async fn enqueue(&self, queue: &QueueName, batch: BatchId, envelopes: &[Envelope]) -> Result<Vec<Accepted>> {
         Ok(self.step(queue, |queue, now| queue.enqueue(now, batch, envelopes)))
     }
 
@@ -143,35 +119,20 @@ impl Broker for MemoryBroker {
     }
 
     async fn beat(&self, beats: &[(Owner, QueueName)]) -> Result<Vec<BeatAnswer>> {
-        Ok(beats
-            .iter()
-            .map(|(owner, queue)| self.step(queue, |queue, now| queue.beat(now, *owner)))
-            .collect())
+        Ok(beats.iter().map(|(owner, queue)| self.step(queue, |queue, now| queue.beat(now, *owner))).collect())
     }
 
     async fn claim(&self, owner: Owner, queue: &QueueName, count: usize) -> Result<ClaimAnswer> {
-        self.step(queue, |queue, now| {
-            queue.claim(now, owner, count.min(limits::CLAIM_BATCH))
-        })
+        self.step(queue, |queue, now| queue.claim(now, owner, count.min(limits::CLAIM_BATCH)))
     }
 
     async fn held(&self, owner: Owner, queue: &QueueName) -> Result<Vec<Claimed>> {
-        Ok(self
-            .look(queue, |queue, _| queue.held(owner))
-            .unwrap_or_default())
+        Ok(self.look(queue, |queue, _| queue.held(owner)).unwrap_or_default())
     }
 
-    async fn settle(
-        &self,
-        owner: Owner,
-        queue: &QueueName,
-        settlements: &[Settlement],
-    ) -> Result<Vec<Settled>> {
+    async fn settle(&self, owner: Owner, queue: &QueueName, settlements: &[Settlement]) -> Result<Vec<Settled>> {
         Ok(self.step(queue, |queue, now| {
-            settlements
-                .iter()
-                .map(|settlement| queue.settle(now, owner, settlement))
-                .collect()
+            settlements.iter().map(|settlement| queue.settle(now, owner, settlement)).collect()
         }))
     }
 
@@ -183,9 +144,7 @@ impl Broker for MemoryBroker {
         token: DeliveryToken,
         progress: &Progress,
     ) -> Result<Settled> {
-        Ok(self.step(queue, |queue, now| {
-            queue.report(now, owner, key, token, progress)
-        }))
+        Ok(self.step(queue, |queue, now| queue.report(now, owner, key, token, progress)))
     }
 
     async fn leave(&self, owner: Owner, queue: &QueueName) -> Result<()> {
@@ -202,22 +161,15 @@ impl Broker for MemoryBroker {
     }
 
     async fn find(&self, id: &TaskId) -> Result<Option<Snapshot>> {
-        let found = self
-            .look(&id.queue, |queue, now| queue.find(now, &id.key))
-            .flatten();
+        let found = self.look(&id.queue, |queue, now| queue.find(now, &id.key)).flatten();
         Ok(found.or_else(|| queue::untracked(&id.key)))
     }
 
     async fn wait(&self, id: &TaskId, bound: Duration) -> Result<Option<Snapshot>> {
         let mut latest = None;
         self.until(bound, limits::WAIT_POLL, || {
-            latest = self
-                .look(&id.queue, |queue, now| queue.find(now, &id.key))
-                .flatten();
-            latest
-                .as_ref()
-                .is_none_or(|snapshot| snapshot.state.is_final())
-                .then_some(())
+            latest = self.look(&id.queue, |queue, now| queue.find(now, &id.key)).flatten();
+            latest.as_ref().is_none_or(|snapshot| snapshot.state.is_final()).then_some(())
         })
         .await;
         Ok(latest.or_else(|| queue::untracked(&id.key)))
@@ -225,21 +177,11 @@ impl Broker for MemoryBroker {
 
     async fn work_arrived(&self, worker: &[(Owner, QueueName)], bound: Duration) -> Result<()> {
         let has_work = || {
-            let arrived = |(_, queue): &(Owner, QueueName)| {
-                self.look(queue, MemoryQueue::has_work).unwrap_or(false)
-            };
+            let arrived = |(_, queue): &(Owner, QueueName)| self.look(queue, MemoryQueue::has_work).unwrap_or(false);
             worker.iter().any(arrived).then_some(())
         };
-        let next_due = worker
-            .iter()
-            .filter_map(|(_, queue)| self.look(queue, MemoryQueue::next_due).flatten())
-            .min();
-        self.until(
-            next_due.map_or(bound, |due| due.min(bound)),
-            bound,
-            has_work,
-        )
-        .await;
+        let next_due = worker.iter().filter_map(|(_, queue)| self.look(queue, MemoryQueue::next_due).flatten()).min();
+        self.until(next_due.map_or(bound, |due| due.min(bound)), bound, has_work).await;
         Ok(())
     }
 }
@@ -251,22 +193,11 @@ impl Inspect for MemoryBroker {
     }
 
     async fn counts(&self, queue: &QueueName) -> Result<Counts> {
-        Ok(self
-            .look(queue, |queue, _| queue.counts())
-            .unwrap_or_default())
+        Ok(self.look(queue, |queue, _| queue.counts()).unwrap_or_default())
     }
 
-    async fn dead_letters(
-        &self,
-        queue: &QueueName,
-        after: Option<&TaskKey>,
-        count: usize,
-    ) -> Result<Vec<DeadLetter>> {
-        Ok(self
-            .look(queue, |queue, _| {
-                queue.dead_letters(after, count.min(limits::MAX_PAGE))
-            })
-            .unwrap_or_default())
+    async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
+        Ok(self.look(queue, |queue, _| queue.dead_letters(after, count.min(limits::MAX_PAGE))).unwrap_or_default())
     }
 }
 

@@ -14,14 +14,7 @@ async fn cancel(stage: &Stage, id: &TaskId) -> CancelAnswer {
 }
 
 async fn told(stage: &Stage, owner: Owner) -> Vec<TaskKey> {
-    stage
-        .connection
-        .broker()
-        .beat(&[(owner, stage.queue.clone())])
-        .await
-        .expect("beats")
-        .remove(0)
-        .cancelled
+    stage.connection.broker().beat(&[(owner, stage.queue.clone())]).await.expect("beats").remove(0).cancelled
 }
 
 /// Ready, scheduled and retrying tasks end at once.
@@ -29,13 +22,9 @@ pub async fn a_waiting_task_is_cancelled_at_once(stage: Stage) {
     let retrying = stage.enqueue_one().await;
     let owner = stage.worker().await;
     let claimed = stage.claim_one(owner).await;
-    stage
-        .settle(owner, &claimed, Ending::Retry(Duration::from_secs(60)))
-        .await;
+    stage.settle(owner, &claimed, Ending::Retry(Duration::from_secs(60))).await;
     let ready = stage.enqueue_one().await;
-    let (scheduled, _) = stage
-        .enqueue(stage.invocation(0).delay(Duration::from_secs(60)))
-        .await;
+    let (scheduled, _) = stage.enqueue(stage.invocation(0).delay(Duration::from_secs(60))).await;
     for id in [&ready, &scheduled, &retrying] {
         assert_eq!(cancel(&stage, id).await, CancelAnswer::Cancelled);
         assert_eq!(stage.state(id).await, Some(State::Cancelled));
@@ -81,9 +70,7 @@ pub async fn what_has_ended_cannot_be_cancelled(stage: Stage) {
     assert_eq!(cancel(&stage, &id).await, CancelAnswer::AlreadyEnded);
     let dead = stage.enqueue_one().await;
     let claimed = stage.claim_one(owner).await;
-    stage
-        .settle(owner, &claimed, Ending::Dead(DeadReason::Fatal))
-        .await;
+    stage.settle(owner, &claimed, Ending::Dead(DeadReason::Fatal)).await;
     assert_eq!(cancel(&stage, &dead).await, CancelAnswer::AlreadyEnded);
     let unknown = TaskId::new(stage.queue.clone(), TaskKey::generate());
     assert_eq!(cancel(&stage, &unknown).await, CancelAnswer::NotFound);
@@ -95,10 +82,7 @@ pub async fn a_cancelled_attempt_ends_as_cancelled(stage: Stage) {
     let owner = stage.worker().await;
     let claimed = stage.claim_one(owner).await;
     cancel(&stage, &id).await;
-    assert_eq!(
-        stage.settle(owner, &claimed, Ending::Cancelled).await,
-        Settled::Applied
-    );
+    assert_eq!(stage.settle(owner, &claimed, Ending::Cancelled).await, Settled::Applied);
     assert_eq!(stage.state(&id).await, Some(State::Cancelled));
     assert!(stage.claim(owner, 1).await.is_empty());
 }

@@ -33,27 +33,17 @@ pub async fn tasks_come_out_as_they_went_in(stage: Stage) {
 
 /// Within one priority, the oldest task is handed out first.
 pub async fn first_in_is_first_out(stage: Stage) {
-    let envelopes: Vec<_> = (0..10)
-        .map(|number| stage.envelope(stage.invocation(number)))
-        .collect();
+    let envelopes: Vec<_> = (0..10).map(|number| stage.envelope(stage.invocation(number))).collect();
     stage.enqueue_all(&envelopes[..4]).await;
     stage.enqueue_all(&envelopes[4..]).await;
     let claimed = stage.claim(stage.worker().await, 10).await;
     let got: Vec<_> = claimed.iter().map(|claimed| &claimed.envelope.id).collect();
-    assert_eq!(
-        got,
-        envelopes
-            .iter()
-            .map(|envelope| &envelope.id)
-            .collect::<Vec<_>>()
-    );
+    assert_eq!(got, envelopes.iter().map(|envelope| &envelope.id).collect::<Vec<_>>());
 }
 
 /// However many workers claim at once, each task goes to one of them.
 pub async fn no_task_is_handed_out_twice(stage: Stage) {
-    let envelopes: Vec<_> = (0..200)
-        .map(|number| stage.envelope(stage.invocation(number)))
-        .collect();
+    let envelopes: Vec<_> = (0..200).map(|number| stage.envelope(stage.invocation(number))).collect();
     stage.enqueue_all(&envelopes).await;
     let workers: Vec<_> = (0..8)
         .map(|_| {
@@ -89,17 +79,9 @@ pub async fn queues_do_not_mix(stage: Stage) {
 
 /// A claim never exceeds what was asked for, nor the batch limit.
 pub async fn a_claim_takes_no_more_than_asked(stage: Stage) {
-    let envelopes: Vec<_> = (0..200)
-        .map(|number| stage.envelope(stage.invocation(number)))
-        .collect();
+    let envelopes: Vec<_> = (0..200).map(|number| stage.envelope(stage.invocation(number))).collect();
     stage.enqueue_all(&envelopes).await;
-    stage
-        .enqueue_all(
-            &(0..100)
-                .map(|number| stage.envelope(stage.invocation(number)))
-                .collect::<Vec<_>>(),
-        )
-        .await;
+    stage.enqueue_all(&(0..100).map(|number| stage.envelope(stage.invocation(number))).collect::<Vec<_>>()).await;
     let owner = stage.worker().await;
     assert_eq!(stage.claim(owner, 3).await.len(), 3);
     assert_eq!(stage.claim(owner, 10_000).await.len(), limits::CLAIM_BATCH);
@@ -109,16 +91,8 @@ pub async fn a_claim_takes_no_more_than_asked(stage: Stage) {
 /// A worker that never joined gets nothing.
 pub async fn claiming_without_a_lease_is_fenced(stage: Stage) {
     let id = stage.enqueue_one().await;
-    let stranger = Owner {
-        worker: WorkerId::generate(),
-        term: 0,
-    };
-    let error = stage
-        .connection
-        .broker()
-        .claim(stranger, &stage.queue, 1)
-        .await
-        .expect_err("has no lease");
+    let stranger = Owner { worker: WorkerId::generate(), term: 0 };
+    let error = stage.connection.broker().claim(stranger, &stage.queue, 1).await.expect_err("has no lease");
     assert_eq!(error.kind(), ErrorKind::Fenced);
     assert_eq!(stage.claim_one(stage.worker().await).await.envelope.id, id);
 }
@@ -129,16 +103,7 @@ pub async fn a_worker_finds_what_it_holds(stage: Stage) {
     let owner = stage.worker().await;
     let claimed = stage.claim_one(owner).await;
     let broker = stage.connection.broker();
-    assert_eq!(
-        broker.held(owner, &stage.queue).await.expect("lists"),
-        [claimed.clone()]
-    );
+    assert_eq!(broker.held(owner, &stage.queue).await.expect("lists"), [claimed.clone()]);
     stage.succeed(owner, &claimed, 1).await;
-    assert!(
-        broker
-            .held(owner, &stage.queue)
-            .await
-            .expect("lists")
-            .is_empty()
-    );
+    assert!(broker.held(owner, &stage.queue).await.expect("lists").is_empty());
 }

@@ -38,10 +38,7 @@ pub async fn a_stale_settlement_changes_nothing(stage: Stage) {
         assert_eq!(stage.settle(stale, &first, ending).await, Settled::Fenced);
     }
     let snapshot = stage.find(&id).await.expect("kept");
-    assert_eq!(
-        (snapshot.state, snapshot.result),
-        (State::Succeeded, Some(payload(1)))
-    );
+    assert_eq!((snapshot.state, snapshot.result), (State::Succeeded, Some(payload(1))));
 }
 
 /// The right token from the wrong worker is refused.
@@ -61,9 +58,7 @@ pub async fn a_lapsed_lease_settles_nothing_even_before_a_sweep(stage: Stage) {
     let id = stage.enqueue_one().await;
     let owner = stage.worker().await;
     let claimed = stage.claim_one(owner).await;
-    stage
-        .advance(limits::LEASE + Duration::from_millis(1))
-        .await;
+    stage.advance(limits::LEASE + Duration::from_millis(1)).await;
     for ending in endings() {
         assert_eq!(stage.settle(owner, &claimed, ending).await, Settled::Fenced);
     }
@@ -76,10 +71,7 @@ pub async fn the_same_worker_cannot_settle_an_older_delivery(stage: Stage) {
     stage.enqueue_one().await;
     let owner = stage.worker().await;
     let first = stage.claim_one(owner).await;
-    assert_eq!(
-        stage.settle(owner, &first, Ending::Released).await,
-        Settled::Applied
-    );
+    assert_eq!(stage.settle(owner, &first, Ending::Released).await, Settled::Applied);
     let second = stage.claim_one(owner).await;
     assert_eq!(stage.succeed(owner, &first, 666).await, Settled::Fenced);
     assert_eq!(stage.succeed(owner, &second, 1).await, Settled::Applied);
@@ -87,16 +79,12 @@ pub async fn the_same_worker_cannot_settle_an_older_delivery(stage: Stage) {
 
 /// One stale settlement in a batch does not spoil the others.
 pub async fn a_mixed_batch_is_judged_one_by_one(stage: Stage) {
-    let envelopes: Vec<_> = (0..6)
-        .map(|number| stage.envelope(stage.invocation(number)))
-        .collect();
+    let envelopes: Vec<_> = (0..6).map(|number| stage.envelope(stage.invocation(number))).collect();
     stage.enqueue_all(&envelopes).await;
     let owner = stage.worker().await;
     let claimed = stage.claim(owner, 6).await;
     stage.succeed(owner, &claimed[2], 0).await;
-    stage
-        .settle(owner, &claimed[4], Ending::Retry(Duration::ZERO))
-        .await;
+    stage.settle(owner, &claimed[4], Ending::Retry(Duration::ZERO)).await;
     let again = stage.claim_one(owner).await;
     assert_eq!(again.envelope.id, claimed[4].envelope.id);
     let settlements: Vec<_> = claimed
@@ -107,30 +95,12 @@ pub async fn a_mixed_batch_is_judged_one_by_one(stage: Stage) {
             ending: Ending::Succeeded(payload(1)),
         })
         .collect();
-    let settled = stage
-        .connection
-        .broker()
-        .settle(owner, &stage.queue, &settlements)
-        .await
-        .expect("settles");
-    let applied: Vec<_> = settled
-        .iter()
-        .map(|settled| *settled == Settled::Applied)
-        .collect();
+    let settled = stage.connection.broker().settle(owner, &stage.queue, &settlements).await.expect("settles");
+    let applied: Vec<_> = settled.iter().map(|settled| *settled == Settled::Applied).collect();
     // The third was settled before under the same token: that is a repetition and no stale write.
     assert_eq!(applied, [true, true, true, true, false, true]);
-    assert_eq!(
-        stage
-            .find(&claimed[2].envelope.id)
-            .await
-            .expect("kept")
-            .result,
-        Some(payload(0))
-    );
-    assert_eq!(
-        stage.state(&claimed[4].envelope.id).await,
-        Some(State::Running)
-    );
+    assert_eq!(stage.find(&claimed[2].envelope.id).await.expect("kept").result, Some(payload(0)));
+    assert_eq!(stage.state(&claimed[4].envelope.id).await, Some(State::Running));
 }
 
 /// A settlement repeated after its answer was lost is told that it counted.
@@ -140,8 +110,5 @@ pub async fn a_repeated_settlement_of_a_success_is_applied(stage: Stage) {
     let claimed = stage.claim_one(owner).await;
     assert_eq!(stage.succeed(owner, &claimed, 1).await, Settled::Applied);
     assert_eq!(stage.succeed(owner, &claimed, 2).await, Settled::Applied);
-    assert_eq!(
-        stage.find(&id).await.expect("kept").result,
-        Some(payload(1))
-    );
+    assert_eq!(stage.find(&id).await.expect("kept").result, Some(payload(1)));
 }

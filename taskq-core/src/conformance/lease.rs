@@ -13,34 +13,19 @@ use crate::{
 
 /// After a lease has lapsed, everything that its worker held is handed out again, with the delivery counted.
 pub async fn a_dead_workers_tasks_go_to_another_worker(stage: Stage) {
-    let envelopes: Vec<_> = (0..5)
-        .map(|number| stage.envelope(stage.invocation(number)))
-        .collect();
+    let envelopes: Vec<_> = (0..5).map(|number| stage.envelope(stage.invocation(number))).collect();
     stage.enqueue_all(&envelopes).await;
     let dead = stage.worker().await;
     assert_eq!(stage.claim(dead, 5).await.len(), 5);
-    assert_eq!(
-        stage.find(&envelopes[0].id).await.expect("known").owner,
-        Some(dead)
-    );
+    assert_eq!(stage.find(&envelopes[0].id).await.expect("known").owner, Some(dead));
     stage.lapse().await;
     let reclaimed = stage.claim(stage.worker().await, 9).await;
-    let mut ids: Vec<_> = reclaimed
-        .iter()
-        .map(|claimed| claimed.envelope.id.clone())
-        .collect();
+    let mut ids: Vec<_> = reclaimed.iter().map(|claimed| claimed.envelope.id.clone()).collect();
     ids.sort();
-    let mut expected: Vec<_> = envelopes
-        .iter()
-        .map(|envelope| envelope.id.clone())
-        .collect();
+    let mut expected: Vec<_> = envelopes.iter().map(|envelope| envelope.id.clone()).collect();
     expected.sort();
     assert_eq!(ids, expected);
-    assert!(
-        reclaimed
-            .iter()
-            .all(|claimed| claimed.deliveries == 2 && claimed.envelope.attempts == 0)
-    );
+    assert!(reclaimed.iter().all(|claimed| claimed.deliveries == 2 && claimed.envelope.attempts == 0));
 }
 
 /// Beating keeps the lease, however long a task takes.
@@ -59,18 +44,11 @@ pub async fn a_beating_worker_keeps_its_tasks(stage: Stage) {
 /// A worker that comes too late learns that it lost everything, before and after the sweep.
 pub async fn a_lapsed_lease_is_not_renewed(stage: Stage) {
     let owner = stage.worker().await;
-    stage
-        .advance(limits::LEASE + Duration::from_millis(1))
-        .await;
+    stage.advance(limits::LEASE + Duration::from_millis(1)).await;
     assert!(!stage.beat(owner).await);
     stage.sweep().await;
     assert!(!stage.beat(owner).await);
-    let error = stage
-        .connection
-        .broker()
-        .claim(owner, &stage.queue, 1)
-        .await
-        .expect_err("is fenced");
+    let error = stage.connection.broker().claim(owner, &stage.queue, 1).await.expect_err("is fenced");
     assert_eq!(error.kind(), ErrorKind::Fenced);
 }
 
@@ -80,16 +58,8 @@ pub async fn a_worker_comes_back_with_its_next_term(stage: Stage) {
     let former = stage.worker().await;
     let lost = stage.claim_one(former).await;
     stage.lapse().await;
-    let present = Owner {
-        term: former.term + 1,
-        ..former
-    };
-    stage
-        .connection
-        .broker()
-        .join(present, &stage.queue)
-        .await
-        .expect("joins");
+    let present = Owner { term: former.term + 1, ..former };
+    stage.connection.broker().join(present, &stage.queue).await.expect("joins");
     let claimed = stage.claim_one(present).await;
     assert_eq!(stage.succeed(former, &lost, 666).await, Settled::Fenced);
     assert_eq!(stage.succeed(present, &lost, 666).await, Settled::Fenced);
@@ -100,24 +70,13 @@ pub async fn a_worker_comes_back_with_its_next_term(stage: Stage) {
 pub async fn a_task_that_kills_its_workers_becomes_a_dead_letter(stage: Stage) {
     let (id, _) = stage.enqueue(stage.invocation(0).max_deliveries(3)).await;
     for delivery in 1..=3 {
-        assert_eq!(
-            stage.claim_one(stage.worker().await).await.deliveries,
-            delivery
-        );
+        assert_eq!(stage.claim_one(stage.worker().await).await.deliveries, delivery);
         stage.lapse().await;
     }
     let snapshot = stage.find(&id).await.expect("kept");
-    assert_eq!(
-        (snapshot.state, snapshot.reason),
-        (State::Dead, Some(DeadReason::Crashed))
-    );
+    assert_eq!((snapshot.state, snapshot.reason), (State::Dead, Some(DeadReason::Crashed)));
     assert_eq!(snapshot.attempts, 0);
-    assert!(
-        snapshot
-            .last_error
-            .expect("says why")
-            .contains("died 3 times")
-    );
+    assert!(snapshot.last_error.expect("says why").contains("died 3 times"));
     assert!(stage.claim(stage.worker().await, 1).await.is_empty());
 }
 
@@ -130,12 +89,7 @@ pub async fn ending_an_attempt_forgets_earlier_deliveries(stage: Stage) {
         let owner = stage.worker().await;
         let claimed = stage.claim_one(owner).await;
         assert_eq!(claimed.deliveries, 2);
-        assert_eq!(
-            stage
-                .settle(owner, &claimed, Ending::Retry(Duration::ZERO))
-                .await,
-            Settled::Applied
-        );
+        assert_eq!(stage.settle(owner, &claimed, Ending::Retry(Duration::ZERO)).await, Settled::Applied);
     }
 }
 
@@ -145,38 +99,17 @@ pub async fn a_beat_tells_when_to_sweep(stage: Stage) {
     stage.enqueue_one().await;
     stage.claim_one(dying).await;
     let beats = [(living, stage.queue.clone())];
-    let answer = stage
-        .connection
-        .broker()
-        .beat(&beats)
-        .await
-        .expect("beats")
-        .remove(0);
+    let answer = stage.connection.broker().beat(&beats).await.expect("beats").remove(0);
     let sweep_in = answer.sweep_in.expect("another lease will lapse");
-    assert!(
-        sweep_in <= limits::LEASE && sweep_in > Duration::from_secs(1),
-        "{sweep_in:?}"
-    );
+    assert!(sweep_in <= limits::LEASE && sweep_in > Duration::from_secs(1), "{sweep_in:?}");
     assert!(!answer.ready);
     stage.advance(Duration::from_secs(3)).await;
     assert!(stage.beat(living).await);
     stage.advance(Duration::from_secs(2)).await;
-    let answer = stage
-        .connection
-        .broker()
-        .beat(&beats)
-        .await
-        .expect("beats")
-        .remove(0);
+    let answer = stage.connection.broker().beat(&beats).await.expect("beats").remove(0);
     assert_eq!(answer.sweep_in, Some(Duration::ZERO));
     stage.sweep().await;
-    let answer = stage
-        .connection
-        .broker()
-        .beat(&beats)
-        .await
-        .expect("beats")
-        .remove(0);
+    let answer = stage.connection.broker().beat(&beats).await.expect("beats").remove(0);
     assert!(answer.ready, "a task is ready again");
 }
 
@@ -184,12 +117,7 @@ pub async fn a_beat_tells_when_to_sweep(stage: Stage) {
 pub async fn a_lease_is_kept_per_queue(stage: Stage) {
     let other = stage.with_queue("other");
     let owner = stage.worker().await;
-    other
-        .connection
-        .broker()
-        .join(owner, &other.queue)
-        .await
-        .expect("joins");
+    other.connection.broker().join(owner, &other.queue).await.expect("joins");
     other.enqueue_one().await;
     let claimed = other.claim_one(owner).await;
     for _ in 0..3 {

@@ -13,9 +13,7 @@ use proptest::{
 };
 
 use crate::{
-    broker::{
-        Accepted, CancelAnswer, Claimed, Counts, Ending, Settled, Settlement, Snapshot, memory,
-    },
+    broker::{Accepted, CancelAnswer, Claimed, Counts, Ending, Settled, Settlement, Snapshot, memory},
     clock::{Clock, Simulation, Timestamp},
     conformance::{Stage, payload},
     connection::Connection,
@@ -77,23 +75,13 @@ enum Answer {
     Claimed(Vec<(TaskId, u8, u32, u8)>),
     Fenced,
     Settled(Settled),
-    Beat {
-        alive: bool,
-        cancelled: Vec<String>,
-        ready: bool,
-    },
+    Beat { alive: bool, cancelled: Vec<String>, ready: bool },
     Cancel(CancelAnswer),
     Found(Option<Found>),
     Done(bool),
 }
 
-type Found = (
-    State,
-    u32,
-    Option<String>,
-    Option<DeadReason>,
-    Option<Owner>,
-);
+type Found = (State, u32, Option<String>, Option<DeadReason>, Option<Owner>);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let kind = prop_oneof![
@@ -135,23 +123,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// Runs random histories side by side on the broker and on the reference.
 pub async fn a_random_history_agrees_with_the_reference(stage: Stage) {
-    let number = |name: &str, default: u64| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(default)
-    };
+    let number =
+        |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (seed, cases) = (number("TASKQ_SEED", 1), number("TASKQ_CASES", 60));
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut runner = TestRunner::new_with_rng(
-        Config::default(),
-        TestRng::from_seed(RngAlgorithm::ChaCha, &bytes),
-    );
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     for case in 0..cases {
-        let mut tree = steps()
-            .new_tree(&mut runner)
-            .expect("strategies without filters always give a value");
+        let mut tree = steps().new_tree(&mut runner).expect("strategies without filters always give a value");
         if let Err(first) = run(&stage, tree.current()).await {
             let (smallest, difference) = shrink(&stage, &mut tree, first).await;
             panic!("TASKQ_SEED={seed}, case {case}: {difference}\nafter {smallest:#?}");
@@ -159,11 +138,7 @@ pub async fn a_random_history_agrees_with_the_reference(stage: Stage) {
     }
 }
 
-async fn shrink(
-    stage: &Stage,
-    tree: &mut impl ValueTree<Value = Vec<Step>>,
-    first: String,
-) -> (Vec<Step>, String) {
+async fn shrink(stage: &Stage, tree: &mut impl ValueTree<Value = Vec<Step>>, first: String) -> (Vec<Step>, String) {
     let (mut smallest, mut difference) = (tree.current(), first);
     let mut tries = 0;
     while tries < 300 && tree.simplify() {
@@ -194,26 +169,16 @@ async fn run(stage: &Stage, steps: Vec<Step>) -> Result<(), String> {
         let action = script.action(step);
         let (got, expected) = (tested.play(&action).await, reference.play(&action).await);
         if got != expected {
-            return Err(format!(
-                "step {number}, {step:?}:\n  broker    {got:?}\n  reference {expected:?}"
-            ));
+            return Err(format!("step {number}, {step:?}:\n  broker    {got:?}\n  reference {expected:?}"));
         }
     }
     let inspect = |connection: &Connection| connection.inspect().clone();
     let counts = [inspect(&tested.connection), inspect(&reference.connection)];
-    let got: Counts = counts[0]
-        .counts(&script.queue)
-        .await
-        .map_err(|error| error.to_string())?;
-    let expected = counts[1]
-        .counts(&script.queue)
-        .await
-        .map_err(|error| error.to_string())?;
+    let got: Counts = counts[0].counts(&script.queue).await.map_err(|error| error.to_string())?;
+    let expected = counts[1].counts(&script.queue).await.map_err(|error| error.to_string())?;
     match got == expected {
         true => Ok(()),
-        false => Err(format!(
-            "counts at the end:\n  broker    {got:?}\n  reference {expected:?}"
-        )),
+        false => Err(format!("counts at the end:\n  broker    {got:?}\n  reference {expected:?}")),
     }
 }
 
@@ -246,20 +211,8 @@ enum Action {
 
 impl Script {
     fn new(queue: QueueName) -> Self {
-        let workers = (0..WORKERS)
-            .map(|_| Owner {
-                worker: WorkerId::generate(),
-                term: 0,
-            })
-            .collect();
-        Self {
-            queue,
-            workers,
-            joined: [false; WORKERS],
-            ids: Vec::new(),
-            last_batch: None,
-            enqueued: 0,
-        }
+        let workers = (0..WORKERS).map(|_| Owner { worker: WorkerId::generate(), term: 0 }).collect();
+        Self { queue, workers, joined: [false; WORKERS], ids: Vec::new(), last_batch: None, enqueued: 0 }
     }
 
     fn action(&mut self, step: &Step) -> Action {
@@ -306,13 +259,10 @@ impl Script {
         self.enqueued += 1;
         // Half a second more keeps every due time and expiry away from the whole seconds at which time stands.
         let about = |seconds: &u8| Duration::from_millis(u64::from(*seconds) * 1_000 - 500);
-        let invocation = crate::invocation::Invocation::named(
-            "noop",
-            &serde_json::json!({ "number": self.enqueued }),
-        )
-        .queue(self.queue.as_str())
-        .priority(priority)
-        .max_deliveries(2);
+        let invocation = crate::invocation::Invocation::named("noop", &serde_json::json!({ "number": self.enqueued }))
+            .queue(self.queue.as_str())
+            .priority(priority)
+            .max_deliveries(2);
         let key = |key: &u8| Unique::key(format!("k{key}"));
         let invocation = match kind {
             Kind::Plain | Kind::Untracked => invocation,
@@ -347,11 +297,7 @@ struct Player {
 
 impl Player {
     fn new(connection: Connection, time: Time) -> Self {
-        Self {
-            connection,
-            time,
-            claims: Vec::new(),
-        }
+        Self { connection, time, claims: Vec::new() }
     }
 
     async fn play(&mut self, action: &Action) -> Answer {
@@ -370,14 +316,9 @@ impl Player {
             Action::Settle(queue, claim, how) => self.settle(queue, *claim, *how).await,
             Action::Beat(queue, owner) => {
                 let answer = expect(broker.beat(&[(*owner, queue.clone())]).await).remove(0);
-                let mut cancelled: Vec<_> =
-                    answer.cancelled.iter().map(ToString::to_string).collect();
+                let mut cancelled: Vec<_> = answer.cancelled.iter().map(ToString::to_string).collect();
                 cancelled.sort();
-                Answer::Beat {
-                    alive: answer.alive,
-                    cancelled,
-                    ready: answer.ready,
-                }
+                Answer::Beat { alive: answer.alive, cancelled, ready: answer.ready }
             }
             Action::Leave(queue, owner) => {
                 expect(broker.leave(*owner, queue).await);
@@ -403,37 +344,20 @@ impl Player {
 
     /// Takes everything that is ready; compared as a set, since a dead worker's tasks come back in any order.
     async fn claim(&mut self, queue: &QueueName, owner: Owner) -> Answer {
-        let mut claimed = match self
-            .connection
-            .broker()
-            .claim(owner, queue, limits::CLAIM_BATCH)
-            .await
-        {
+        let mut claimed = match self.connection.broker().claim(owner, queue, limits::CLAIM_BATCH).await {
             Ok(answer) => answer.claimed,
             Err(error) if error.kind() == ErrorKind::Fenced => return Answer::Fenced,
             Err(error) => panic!("claim: {error}"),
         };
-        let priorities: Vec<_> = claimed
-            .iter()
-            .map(|claimed| claimed.envelope.priority)
-            .collect();
-        assert!(
-            priorities.is_sorted_by(|first, second| first >= second),
-            "strict priorities: {priorities:?}"
-        );
+        let priorities: Vec<_> = claimed.iter().map(|claimed| claimed.envelope.priority).collect();
+        assert!(priorities.is_sorted_by(|first, second| first >= second), "strict priorities: {priorities:?}");
         claimed.sort_by(|first, second| first.envelope.id.cmp(&second.envelope.id));
         let seen = |claimed: &Claimed| {
-            let Envelope {
-                id,
-                attempts,
-                priority,
-                ..
-            } = &claimed.envelope;
+            let Envelope { id, attempts, priority, .. } = &claimed.envelope;
             (id.clone(), claimed.deliveries, *attempts, *priority)
         };
         let answer = Answer::Claimed(claimed.iter().map(seen).collect());
-        self.claims
-            .extend(claimed.into_iter().map(|claimed| (owner, claimed)));
+        self.claims.extend(claimed.into_iter().map(|claimed| (owner, claimed)));
         answer
     }
 
@@ -446,41 +370,21 @@ impl Player {
         let ending = match how {
             How::Succeed => Ending::Succeeded(payload(claim as u32 % 1_000)),
             How::Retry(seconds) => {
-                envelope.record_failure(
-                    Timestamp::from_millis(1),
-                    &crate::task_error::TaskError::from("failed"),
-                );
+                envelope.record_failure(Timestamp::from_millis(1), &crate::task_error::TaskError::from("failed"));
                 Ending::Retry(Duration::from_millis(u64::from(seconds) * 1_000 + 500))
             }
             How::Die => Ending::Dead(DeadReason::Fatal),
             How::Cancel => Ending::Cancelled,
             How::Release => Ending::Released,
         };
-        let settlement = Settlement {
-            token: claimed.token,
-            envelope,
-            ending,
-        };
-        Answer::Settled(
-            expect(
-                self.connection
-                    .broker()
-                    .settle(*owner, queue, &[settlement])
-                    .await,
-            )[0],
-        )
+        let settlement = Settlement { token: claimed.token, envelope, ending };
+        Answer::Settled(expect(self.connection.broker().settle(*owner, queue, &[settlement]).await)[0])
     }
 }
 
 fn found(snapshot: Snapshot) -> Found {
     let result = snapshot.result.map(|result| result.as_str().to_owned());
-    (
-        snapshot.state,
-        snapshot.attempts,
-        result,
-        snapshot.reason,
-        snapshot.owner,
-    )
+    (snapshot.state, snapshot.attempts, result, snapshot.reason, snapshot.owner)
 }
 
 fn expect<V>(result: Result<V, impl fmt::Display>) -> V {

@@ -18,13 +18,7 @@ pub async fn a_held_key_skips_the_second(stage: Stage) {
     let (second, accepted) = stage.enqueue(unique()).await;
     assert_eq!(accepted, Accepted::Held(holder.key.clone()));
     assert_eq!(stage.state(&second).await, None);
-    assert_eq!(
-        stage
-            .enqueue(stage.invocation(0).unique(Unique::key("other")))
-            .await
-            .1,
-        Accepted::Created
-    );
+    assert_eq!(stage.enqueue(stage.invocation(0).unique(Unique::key("other"))).await.1, Accepted::Created);
     assert_eq!(stage.claim(stage.worker().await, 9).await.len(), 2);
 }
 
@@ -51,10 +45,7 @@ pub async fn a_running_holder_is_not_replaced(stage: Stage) {
     let (holder, _) = stage.enqueue(unique()).await;
     let owner = stage.worker().await;
     let claimed = stage.claim_one(owner).await;
-    assert_eq!(
-        stage.enqueue(unique()).await.1,
-        Accepted::Held(holder.key.clone())
-    );
+    assert_eq!(stage.enqueue(unique()).await.1, Accepted::Held(holder.key.clone()));
     stage.succeed(owner, &claimed, 1).await;
     assert_eq!(stage.enqueue(unique()).await.1, Accepted::Created);
 }
@@ -63,10 +54,7 @@ pub async fn a_running_holder_is_not_replaced(stage: Stage) {
 pub async fn a_key_until_start_is_free_when_the_task_starts(stage: Stage) {
     let unique = || stage.invocation(0).unique(Unique::key("k").until_start());
     let (holder, _) = stage.enqueue(unique()).await;
-    assert_eq!(
-        stage.enqueue(unique()).await.1,
-        Accepted::Held(holder.key.clone())
-    );
+    assert_eq!(stage.enqueue(unique()).await.1, Accepted::Held(holder.key.clone()));
     let owner = stage.worker().await;
     let claimed = stage.claim_one(owner).await;
     let (second, accepted) = stage.enqueue(unique()).await;
@@ -78,11 +66,7 @@ pub async fn a_key_until_start_is_free_when_the_task_starts(stage: Stage) {
 
 /// With a duration, the key stays held that long whatever became of the task, and not longer.
 pub async fn a_key_for_a_time_outlives_its_task(stage: Stage) {
-    let unique = || {
-        stage
-            .invocation(0)
-            .unique(Unique::key("k").for_duration(Duration::from_secs(3)))
-    };
+    let unique = || stage.invocation(0).unique(Unique::key("k").for_duration(Duration::from_secs(3)));
     let (holder, _) = stage.enqueue(unique()).await;
     let owner = stage.worker().await;
     let claimed = stage.claim_one(owner).await;
@@ -94,18 +78,8 @@ pub async fn a_key_for_a_time_outlives_its_task(stage: Stage) {
 
 /// Success, death, cancellation, expiry and a crash without retries all free the key.
 pub async fn a_key_is_freed_however_its_task_ends(stage: Stage) {
-    let unique = || {
-        stage
-            .invocation(0)
-            .unique(Unique::key("k"))
-            .expires_in(Duration::from_secs(100))
-            .max_deliveries(1)
-    };
-    for ending in [
-        Ending::Succeeded(payload(1)),
-        Ending::Dead(DeadReason::Fatal),
-        Ending::Cancelled,
-    ] {
+    let unique = || stage.invocation(0).unique(Unique::key("k")).expires_in(Duration::from_secs(100)).max_deliveries(1);
+    for ending in [Ending::Succeeded(payload(1)), Ending::Dead(DeadReason::Fatal), Ending::Cancelled] {
         assert_eq!(stage.enqueue(unique()).await.1, Accepted::Created);
         let owner = stage.worker().await;
         let claimed = stage.claim_one(owner).await;
@@ -113,30 +87,14 @@ pub async fn a_key_is_freed_however_its_task_ends(stage: Stage) {
     }
     let (id, accepted) = stage.enqueue(unique()).await;
     assert_eq!(accepted, Accepted::Created);
-    assert_eq!(
-        stage
-            .connection
-            .broker()
-            .cancel(&id)
-            .await
-            .expect("cancels"),
-        CancelAnswer::Cancelled
-    );
+    assert_eq!(stage.connection.broker().cancel(&id).await.expect("cancels"), CancelAnswer::Cancelled);
     assert_eq!(stage.enqueue(unique()).await.1, Accepted::Created);
     assert_eq!(stage.claim(stage.worker().await, 9).await.len(), 1);
     stage.lapse().await;
-    assert_eq!(
-        stage.enqueue(unique()).await.1,
-        Accepted::Created,
-        "the crashed one is dead"
-    );
+    assert_eq!(stage.enqueue(unique()).await.1, Accepted::Created, "the crashed one is dead");
     stage.advance(Duration::from_secs(101)).await;
     assert!(stage.claim(stage.worker().await, 9).await.is_empty());
-    assert_eq!(
-        stage.enqueue(unique()).await.1,
-        Accepted::Created,
-        "the expired one is gone"
-    );
+    assert_eq!(stage.enqueue(unique()).await.1, Accepted::Created, "the expired one is gone");
 }
 
 /// A crash alone does not free the key: the task will run again.
@@ -156,20 +114,8 @@ pub async fn a_crashed_holder_still_holds(stage: Stage) {
 /// The same key in two queues is two keys.
 pub async fn keys_are_per_queue(stage: Stage) {
     let other = stage.with_queue("other");
-    assert_eq!(
-        stage
-            .enqueue(stage.invocation(0).unique(Unique::key("k")))
-            .await
-            .1,
-        Accepted::Created
-    );
-    assert_eq!(
-        other
-            .enqueue(other.invocation(0).unique(Unique::key("k")))
-            .await
-            .1,
-        Accepted::Created
-    );
+    assert_eq!(stage.enqueue(stage.invocation(0).unique(Unique::key("k"))).await.1, Accepted::Created);
+    assert_eq!(other.enqueue(other.invocation(0).unique(Unique::key("k"))).await.1, Accepted::Created);
 }
 
 /// Two invocations of one batch with the same key: the first wins, or the last if it replaces.
@@ -177,19 +123,10 @@ pub async fn two_in_one_batch_conflict(stage: Stage) {
     let envelope = |unique| stage.envelope(stage.invocation(0).unique(unique));
     let skip = [envelope(Unique::key("a")), envelope(Unique::key("a"))];
     let holder = skip[0].id.key.clone();
-    assert_eq!(
-        stage.enqueue_all(&skip).await,
-        [Accepted::Created, Accepted::Held(holder)]
-    );
-    let replace = [
-        envelope(Unique::key("b").replace()),
-        envelope(Unique::key("b").replace()),
-    ];
+    assert_eq!(stage.enqueue_all(&skip).await, [Accepted::Created, Accepted::Held(holder)]);
+    let replace = [envelope(Unique::key("b").replace()), envelope(Unique::key("b").replace())];
     let replaced = replace[0].id.key.clone();
-    assert_eq!(
-        stage.enqueue_all(&replace).await,
-        [Accepted::Created, Accepted::Replaced(replaced)]
-    );
+    assert_eq!(stage.enqueue_all(&replace).await, [Accepted::Created, Accepted::Replaced(replaced)]);
     let claimed = stage.claim(stage.worker().await, 9).await;
     let ids: Vec<_> = claimed.iter().map(|claimed| &claimed.envelope.id).collect();
     assert_eq!(ids, [&skip[0].id, &replace[1].id]);

@@ -21,12 +21,7 @@ fn wait(stage: &Stage, id: &TaskId, bound: Duration) -> JoinHandle<Option<Snapsh
 
 fn wait_for_work(stage: &Stage, owner: Owner, bound: Duration) -> JoinHandle<()> {
     let (broker, queue) = (stage.connection.broker().clone(), stage.queue.clone());
-    tokio::spawn(async move {
-        broker
-            .work_arrived(&[(owner, queue)], bound)
-            .await
-            .expect("waits")
-    })
+    tokio::spawn(async move { broker.work_arrived(&[(owner, queue)], bound).await.expect("waits") })
 }
 
 /// The result is in the caller's hands when the task ends, whether the wait began before or after.
@@ -40,10 +35,7 @@ pub async fn a_wait_ends_with_the_task(stage: Stage) {
     let after = wait(&stage, &id, LONG);
     for waiting in [before, during, after] {
         let snapshot = stage.finish(waiting).await.expect("known");
-        assert_eq!(
-            (snapshot.state, snapshot.result),
-            (State::Succeeded, Some(payload(5)))
-        );
+        assert_eq!((snapshot.state, snapshot.result), (State::Succeeded, Some(payload(5))));
     }
 }
 
@@ -51,69 +43,34 @@ pub async fn a_wait_ends_with_the_task(stage: Stage) {
 pub async fn a_wait_ends_with_its_bound(stage: Stage) {
     let id = stage.enqueue_one().await;
     let waiting = wait(&stage, &id, Duration::from_millis(60));
-    assert_eq!(
-        stage.finish(waiting).await.expect("known").state,
-        State::Ready
-    );
+    assert_eq!(stage.finish(waiting).await.expect("known").state, State::Ready);
 }
 
 /// Every kind of end wakes.
 pub async fn a_wait_ends_on_cancel_expiry_and_death(stage: Stage) {
     let cancelled = stage.enqueue_one().await;
     let waiting = wait(&stage, &cancelled, LONG);
-    stage
-        .connection
-        .broker()
-        .cancel(&cancelled)
-        .await
-        .expect("cancels");
-    assert_eq!(
-        stage.finish(waiting).await.expect("known").state,
-        State::Cancelled
-    );
+    stage.connection.broker().cancel(&cancelled).await.expect("cancels");
+    assert_eq!(stage.finish(waiting).await.expect("known").state, State::Cancelled);
 
     let dead = stage.enqueue_one().await;
     let waiting = wait(&stage, &dead, LONG);
     let owner = stage.worker().await;
     let claimed = stage.claim_one(owner).await;
-    stage
-        .settle(owner, &claimed, Ending::Dead(DeadReason::Fatal))
-        .await;
-    assert_eq!(
-        stage.finish(waiting).await.expect("known").state,
-        State::Dead
-    );
+    stage.settle(owner, &claimed, Ending::Dead(DeadReason::Fatal)).await;
+    assert_eq!(stage.finish(waiting).await.expect("known").state, State::Dead);
 
-    let (expiring, _) = stage
-        .enqueue(stage.invocation(0).expires_in(Duration::from_secs(2)))
-        .await;
+    let (expiring, _) = stage.enqueue(stage.invocation(0).expires_in(Duration::from_secs(2))).await;
     let waiting = wait(&stage, &expiring, LONG);
-    assert_eq!(
-        stage.finish(waiting).await.expect("known").state,
-        State::Expired
-    );
+    assert_eq!(stage.finish(waiting).await.expect("known").state, State::Expired);
 }
 
 /// Nobody waits for what will never come.
 pub async fn waiting_for_an_unknown_task_ends_at_once(stage: Stage) {
     let unknown = TaskId::new(stage.queue.clone(), TaskKey::generate());
-    assert_eq!(
-        stage
-            .connection
-            .broker()
-            .wait(&unknown, LONG)
-            .await
-            .expect("answers"),
-        None
-    );
+    assert_eq!(stage.connection.broker().wait(&unknown, LONG).await.expect("answers"), None);
     let untracked = TaskId::new(stage.queue.clone(), TaskKey::generate_untracked());
-    let snapshot = stage
-        .connection
-        .broker()
-        .wait(&untracked, LONG)
-        .await
-        .expect("answers")
-        .expect("untracked");
+    let snapshot = stage.connection.broker().wait(&untracked, LONG).await.expect("answers").expect("untracked");
     assert_eq!(snapshot.state, State::Untracked);
 }
 
@@ -121,31 +78,21 @@ pub async fn waiting_for_an_unknown_task_ends_at_once(stage: Stage) {
 pub async fn many_wait_for_one_task(stage: Stage) {
     let id = stage.enqueue_one().await;
     let another = stage.connection.open_another().await.expect("opens");
-    let elsewhere = Stage {
-        connection: another,
-        ..stage.clone()
-    };
-    let waiting: Vec<_> = (0..10)
-        .map(|number| wait(if number % 2 == 0 { &stage } else { &elsewhere }, &id, LONG))
-        .collect();
+    let elsewhere = Stage { connection: another, ..stage.clone() };
+    let waiting: Vec<_> =
+        (0..10).map(|number| wait(if number % 2 == 0 { &stage } else { &elsewhere }, &id, LONG)).collect();
     let owner = stage.worker().await;
     let claimed = stage.claim_one(owner).await;
     stage.succeed(owner, &claimed, 5).await;
     for waiting in waiting {
-        assert_eq!(
-            stage.finish(waiting).await.expect("known").result,
-            Some(payload(5))
-        );
+        assert_eq!(stage.finish(waiting).await.expect("known").result, Some(payload(5)));
     }
 }
 
 /// A worker that found nothing is woken by the next enqueue, from another connection too.
 pub async fn an_enqueue_wakes_an_idle_worker(stage: Stage) {
     let another = stage.connection.open_another().await.expect("opens");
-    let elsewhere = Stage {
-        connection: another,
-        ..stage.clone()
-    };
+    let elsewhere = Stage { connection: another, ..stage.clone() };
     let owner = stage.worker().await;
     for enqueuer in [&stage, &elsewhere] {
         assert!(stage.claim(owner, 1).await.is_empty());
@@ -160,9 +107,7 @@ pub async fn an_enqueue_wakes_an_idle_worker(stage: Stage) {
 pub async fn a_wait_for_work_ends_with_its_bound(stage: Stage) {
     let owner = stage.worker().await;
     assert!(stage.claim(owner, 1).await.is_empty());
-    stage
-        .finish(wait_for_work(&stage, owner, Duration::from_millis(60)))
-        .await;
+    stage.finish(wait_for_work(&stage, owner, Duration::from_millis(60))).await;
 }
 
 /// What one worker gives back wakes another that waits.

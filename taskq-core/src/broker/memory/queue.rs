@@ -8,8 +8,8 @@ use std::{
 
 use crate::{
     broker::{
-        Accepted, BeatAnswer, CancelAnswer, ClaimAnswer, Claimed, Counts, DeadLetter, Ending,
-        Settled, Settlement, Snapshot, SweepAnswer,
+        Accepted, BeatAnswer, CancelAnswer, ClaimAnswer, Claimed, Counts, DeadLetter, Ending, Settled, Settlement,
+        Snapshot, SweepAnswer,
     },
     clock::Timestamp,
     codec::Payload,
@@ -56,18 +56,9 @@ struct Live {
 
 #[derive(Debug)]
 enum Place {
-    Due {
-        at: Timestamp,
-        retrying: bool,
-    },
-    Ready {
-        position: i64,
-    },
-    Running {
-        owner: Owner,
-        token: DeliveryToken,
-        progress: Option<Progress>,
-    },
+    Due { at: Timestamp, retrying: bool },
+    Ready { position: i64 },
+    Running { owner: Owner, token: DeliveryToken, progress: Option<Progress> },
 }
 
 /// What is kept of a task that ended, until `forget_at`.
@@ -119,20 +110,12 @@ impl MemoryQueue {
 
     // Entering ---------------------------------------------------------------------------------------------
 
-    pub(super) fn enqueue(
-        &mut self,
-        now: Timestamp,
-        batch: BatchId,
-        envelopes: &[Envelope],
-    ) -> Vec<Accepted> {
+    pub(super) fn enqueue(&mut self, now: Timestamp, batch: BatchId, envelopes: &[Envelope]) -> Vec<Accepted> {
         self.batches.retain(|_, forget_at| *forget_at > now);
         if self.batches.insert(batch, now + BATCH_MEMORY).is_some() {
             return vec![Accepted::Duplicate; envelopes.len()];
         }
-        envelopes
-            .iter()
-            .map(|envelope| self.accept(now, envelope))
-            .collect()
+        envelopes.iter().map(|envelope| self.accept(now, envelope)).collect()
     }
 
     fn accept(&mut self, now: Timestamp, envelope: &Envelope) -> Accepted {
@@ -151,29 +134,16 @@ impl MemoryQueue {
     }
 
     fn knows(&self, key: &TaskKey) -> bool {
-        self.live.contains_key(key)
-            || self.ended.contains_key(key)
-            || self.dead_entry(key).is_some()
+        self.live.contains_key(key) || self.ended.contains_key(key) || self.dead_entry(key).is_some()
     }
 
     /// Takes a unique key for `key`; says whom it replaced, or who keeps holding it.
-    fn take_unique(
-        &mut self,
-        now: Timestamp,
-        unique: &UniqueKey,
-        key: &TaskKey,
-    ) -> Result<Option<TaskKey>, TaskKey> {
-        let holder = self
-            .unique
-            .get(&unique.key)
-            .filter(|holder| holder.until.is_none_or(|until| until > now));
+    fn take_unique(&mut self, now: Timestamp, unique: &UniqueKey, key: &TaskKey) -> Result<Option<TaskKey>, TaskKey> {
+        let holder = self.unique.get(&unique.key).filter(|holder| holder.until.is_none_or(|until| until > now));
         let mut replaced = None;
         if let Some(UniqueHolder { key: holder, .. }) = holder {
             let holder = holder.clone();
-            let waits = self
-                .live
-                .get(&holder)
-                .is_some_and(|live| !matches!(live.place, Place::Running { .. }));
+            let waits = self.live.get(&holder).is_some_and(|live| !matches!(live.place, Place::Running { .. }));
             if unique.on_conflict == OnConflict::Skip || !waits {
                 return Err(holder);
             }
@@ -184,13 +154,7 @@ impl MemoryQueue {
             UniqueUntil::After(duration) => Some(now + duration),
             UniqueUntil::Start | UniqueUntil::End => None,
         };
-        self.unique.insert(
-            unique.key.clone(),
-            UniqueHolder {
-                key: key.clone(),
-                until,
-            },
-        );
+        self.unique.insert(unique.key.clone(), UniqueHolder { key: key.clone(), until });
         Ok(replaced)
     }
 
@@ -205,26 +169,9 @@ impl MemoryQueue {
             Start::After(delay) => now + delay,
             Start::At(time) => time,
         };
-        let envelope = Envelope {
-            enqueued_at: Some(now),
-            expiry: None,
-            start: Start::Now,
-            ..envelope.clone()
-        };
-        let place = Place::Due {
-            at: start,
-            retrying: false,
-        };
-        self.live.insert(
-            key.clone(),
-            Live {
-                envelope,
-                place,
-                deliveries: 0,
-                expires,
-                cancel_requested: false,
-            },
-        );
+        let envelope = Envelope { enqueued_at: Some(now), expiry: None, start: Start::Now, ..envelope.clone() };
+        let place = Place::Due { at: start, retrying: false };
+        self.live.insert(key.clone(), Live { envelope, place, deliveries: 0, expires, cancel_requested: false });
         if start > now {
             self.due.insert((start, key));
         } else {
@@ -245,8 +192,7 @@ impl MemoryQueue {
     fn make_ready(&mut self, key: &TaskKey, position: i64) {
         if let Some(live) = self.live.get_mut(key) {
             live.place = Place::Ready { position };
-            self.ready
-                .insert((Reverse(live.envelope.priority), position), key.clone());
+            self.ready.insert((Reverse(live.envelope.priority), position), key.clone());
         }
     }
 
@@ -269,9 +215,7 @@ impl MemoryQueue {
     }
 
     fn is_alive(&self, now: Timestamp, owner: Owner) -> bool {
-        self.leases
-            .get(&owner)
-            .is_some_and(|expires| *expires > now)
+        self.leases.get(&owner).is_some_and(|expires| *expires > now)
     }
 
     pub(super) fn beat(&mut self, now: Timestamp, owner: Owner) -> BeatAnswer {
@@ -279,10 +223,7 @@ impl MemoryQueue {
         if alive {
             self.leases.insert(owner, now + limits::LEASE);
         }
-        let cancelled = self
-            .held_by(owner)
-            .filter(|(_, live)| live.cancel_requested)
-            .map(|(key, _)| key.clone());
+        let cancelled = self.held_by(owner).filter(|(_, live)| live.cancel_requested).map(|(key, _)| key.clone());
         BeatAnswer {
             alive,
             cancelled: cancelled.collect(),
@@ -292,16 +233,8 @@ impl MemoryQueue {
     }
 
     fn next_sweep(&self, now: Timestamp, owner: Owner) -> Option<Duration> {
-        let other_leases = self
-            .leases
-            .iter()
-            .filter(|(other, _)| **other != owner)
-            .map(|(_, expires)| *expires);
-        let dead = self
-            .dead
-            .keys()
-            .next()
-            .map(|(died, _)| *died + limits::DEAD_LETTER_TTL);
+        let other_leases = self.leases.iter().filter(|(other, _)| **other != owner).map(|(_, expires)| *expires);
+        let dead = self.dead.keys().next().map(|(died, _)| *died + limits::DEAD_LETTER_TTL);
         let candidates = other_leases
             .chain(self.due.first().map(|(at, _)| *at))
             .chain(self.ended_by_age.first().map(|(at, _)| *at))
@@ -309,15 +242,11 @@ impl MemoryQueue {
         candidates.min().map(|at| at.since(now))
     }
 
-    pub(super) fn claim(
-        &mut self,
-        now: Timestamp,
-        owner: Owner,
-        count: usize,
-    ) -> Result<ClaimAnswer> {
+    pub(super) fn claim(&mut self, now: Timestamp, owner: Owner, count: usize) -> Result<ClaimAnswer> {
         if !self.is_alive(now, owner) {
-            return Err(Error::new(ErrorKind::Fenced, "claim from", &self.name)
-                .because("the worker's lease has lapsed"));
+            return Err(
+                Error::new(ErrorKind::Fenced, "claim from", &self.name).because("the worker's lease has lapsed")
+            );
         }
         self.promote(now, limits::CLAIM_BATCH);
         self.last_token += 1;
@@ -327,55 +256,37 @@ impl MemoryQueue {
             let Some((_, key)) = self.ready.pop_first() else {
                 break;
             };
-            if self
-                .live
-                .get(&key)
-                .is_some_and(|live| live.expires.is_some_and(|expires| expires <= now))
-            {
+            if self.live.get(&key).is_some_and(|live| live.expires.is_some_and(|expires| expires <= now)) {
                 self.end_waiting(now, &key, State::Expired);
                 continue;
             }
             claimed.extend(self.hand_out(&key, owner, token));
         }
-        Ok(ClaimAnswer {
-            claimed,
-            next_due: self.due.first().map(|(at, _)| at.since(now)),
-        })
+        Ok(ClaimAnswer { claimed, next_due: self.due.first().map(|(at, _)| at.since(now)) })
     }
 
     fn hand_out(&mut self, key: &TaskKey, owner: Owner, token: DeliveryToken) -> Option<Claimed> {
         let live = self.live.get_mut(key)?;
         live.deliveries = live.deliveries.saturating_add(1);
-        live.place = Place::Running {
-            owner,
-            token,
-            progress: None,
-        };
-        let claimed = Claimed {
-            token,
-            deliveries: live.deliveries,
-            envelope: live.envelope.clone(),
-        };
+        live.place = Place::Running { owner, token, progress: None };
+        let claimed = Claimed { token, deliveries: live.deliveries, envelope: live.envelope.clone() };
         self.free_unique(&claimed.envelope, UniqueUntil::Start);
         Some(claimed)
     }
 
     pub(super) fn held(&self, owner: Owner) -> Vec<Claimed> {
         let claimed = |live: &Live| match &live.place {
-            Place::Running { token, .. } => Some(Claimed {
-                token: *token,
-                deliveries: live.deliveries,
-                envelope: live.envelope.clone(),
-            }),
+            Place::Running { token, .. } => {
+                Some(Claimed { token: *token, deliveries: live.deliveries, envelope: live.envelope.clone() })
+            }
             Place::Due { .. } | Place::Ready { .. } => None,
         };
-        self.held_by(owner)
-            .filter_map(|(_, live)| claimed(live))
-            .collect()
+        self.held_by(owner).filter_map(|(_, live)| claimed(live)).collect()
     }
 
     fn held_by(&self, owner: Owner) -> impl Iterator<Item = (&TaskKey, &Live)> {
-        let is_held = move |live: &Live| matches!(&live.place, Place::Running { owner: holder, .. } if *holder == owner);
+        let is_held =
+            move |live: &Live| matches!(&live.place, Place::Running { owner: holder, .. } if *holder == owner);
         self.live.iter().filter(move |(_, live)| is_held(live))
     }
 
@@ -386,29 +297,13 @@ impl MemoryQueue {
             && matches!(place, Some(Place::Running { owner: o, token: t, .. }) if *o == owner && *t == token)
     }
 
-    pub(super) fn settle(
-        &mut self,
-        now: Timestamp,
-        owner: Owner,
-        settlement: &Settlement,
-    ) -> Settled {
-        let Settlement {
-            token,
-            envelope,
-            ending,
-        } = settlement;
+    pub(super) fn settle(&mut self, now: Timestamp, owner: Owner, settlement: &Settlement) -> Settled {
+        let Settlement { token, envelope, ending } = settlement;
         let key = &envelope.id.key;
         if !self.holds(now, owner, key, *token) {
             // The same write again, after its answer was lost, is no stale write.
-            let applied = self
-                .ended
-                .get(key)
-                .is_some_and(|ended| ended.token == Some(*token));
-            return if applied {
-                Settled::Applied
-            } else {
-                Settled::Fenced
-            };
+            let applied = self.ended.get(key).is_some_and(|ended| ended.token == Some(*token));
+            return if applied { Settled::Applied } else { Settled::Fenced };
         }
         match ending {
             Ending::Succeeded(result) => {
@@ -450,11 +345,7 @@ impl MemoryQueue {
         if !self.holds(now, owner, key, token) {
             return Settled::Fenced;
         }
-        if let Some(Live {
-            place: Place::Running { progress, .. },
-            ..
-        }) = self.live.get_mut(key)
-        {
+        if let Some(Live { place: Place::Running { progress, .. }, .. }) = self.live.get_mut(key) {
             *progress = Some(report.clone());
         }
         Settled::Applied
@@ -488,18 +379,8 @@ impl MemoryQueue {
         self.live.remove(&key);
         self.free_unique(envelope, UniqueUntil::End);
         if envelope.is_tracked() {
-            self.ended_by_age
-                .insert((now + envelope.result_ttl, key.clone()));
-            self.ended.insert(
-                key,
-                Ended {
-                    state,
-                    attempts: envelope.attempts,
-                    result,
-                    at: now,
-                    token,
-                },
-            );
+            self.ended_by_age.insert((now + envelope.result_ttl, key.clone()));
+            self.ended.insert(key, Ended { state, attempts: envelope.attempts, result, at: now, token });
         }
     }
 
@@ -513,8 +394,7 @@ impl MemoryQueue {
                 self.due.remove(&(at, key.clone()));
             }
             Place::Ready { position } => {
-                self.ready
-                    .remove(&(Reverse(live.envelope.priority), position));
+                self.ready.remove(&(Reverse(live.envelope.priority), position));
             }
             Place::Running { .. } => {}
         }
@@ -524,13 +404,7 @@ impl MemoryQueue {
     fn bury(&mut self, now: Timestamp, envelope: &Envelope, reason: DeadReason) {
         self.live.remove(&envelope.id.key);
         self.free_unique(envelope, UniqueUntil::End);
-        self.dead.insert(
-            (now, envelope.id.key.clone()),
-            Dead {
-                envelope: envelope.clone(),
-                reason,
-            },
-        );
+        self.dead.insert((now, envelope.id.key.clone()), Dead { envelope: envelope.clone(), reason });
     }
 
     /// Frees the envelope's unique key if it is held until `when` (or the task never came to that point) by this task.
@@ -543,12 +417,7 @@ impl MemoryQueue {
             UniqueUntil::End => when == UniqueUntil::End,
             UniqueUntil::After(_) => false,
         };
-        if due
-            && self
-                .unique
-                .get(&unique.key)
-                .is_some_and(|holder| holder.key == envelope.id.key)
-        {
+        if due && self.unique.get(&unique.key).is_some_and(|holder| holder.key == envelope.id.key) {
             self.unique.remove(&unique.key);
         }
     }
@@ -576,16 +445,9 @@ impl MemoryQueue {
     // Sweeping ---------------------------------------------------------------------------------------------
 
     pub(super) fn sweep(&mut self, now: Timestamp, limit: usize) -> SweepAnswer {
-        let mut answer = SweepAnswer {
-            due: self.promote(now, limit),
-            ..SweepAnswer::default()
-        };
-        let lapsed: Vec<Owner> = self
-            .leases
-            .iter()
-            .filter(|(_, expires)| **expires <= now)
-            .map(|(owner, _)| *owner)
-            .collect();
+        let mut answer = SweepAnswer { due: self.promote(now, limit), ..SweepAnswer::default() };
+        let lapsed: Vec<Owner> =
+            self.leases.iter().filter(|(_, expires)| **expires <= now).map(|(owner, _)| *owner).collect();
         for owner in lapsed {
             let held = self.keys_held_by(owner);
             let left = limit.saturating_sub(answer.reclaimed + answer.buried);
@@ -673,6 +535,10 @@ impl MemoryQueue {
         self.dead.iter().find(|((_, dead_key), _)| dead_key == key)
     }
 
+    pub(super) fn live(&self) -> impl Iterator<Item = &Envelope> {
+        self.live.values().map(|live| &live.envelope)
+    }
+
     pub(super) fn has_work(&self, now: Timestamp) -> bool {
         !self.ready.is_empty() || self.due.first().is_some_and(|(at, _)| *at <= now)
     }
@@ -682,15 +548,10 @@ impl MemoryQueue {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let mut counts = Counts {
-            dead: self.dead.len() as u64,
-            ..Counts::default()
-        };
+        let mut counts = Counts { dead: self.dead.len() as u64, ..Counts::default() };
         for live in self.live.values() {
             match live.place {
-                Place::Due {
-                    retrying: false, ..
-                } => counts.scheduled += 1,
+                Place::Due { retrying: false, .. } => counts.scheduled += 1,
                 Place::Due { retrying: true, .. } => counts.retrying += 1,
                 Place::Ready { .. } => counts.ready += 1,
                 Place::Running { .. } => counts.running += 1,
@@ -700,21 +561,14 @@ impl MemoryQueue {
     }
 
     pub(super) fn dead_letters(&self, after: Option<&TaskKey>, count: usize) -> Vec<DeadLetter> {
-        let start = after
-            .and_then(|after| self.dead.keys().position(|(_, key)| key == after))
-            .map_or(0, |at| at + 1);
+        let start = after.and_then(|after| self.dead.keys().position(|(_, key)| key == after)).map_or(0, |at| at + 1);
         let letter = |((died_at, key), dead): (&(Timestamp, TaskKey), &Dead)| DeadLetter {
             id: TaskId::new(self.name.clone(), key.clone()),
             envelope: Some(dead.envelope.clone()),
             reason: dead.reason,
             died_at: *died_at,
         };
-        self.dead
-            .iter()
-            .skip(start)
-            .take(count)
-            .map(letter)
-            .collect()
+        self.dead.iter().skip(start).take(count).map(letter).collect()
     }
 
     // Changing dead letters --------------------------------------------------------------------------------
@@ -729,13 +583,7 @@ impl MemoryQueue {
         let mut envelope = dead.envelope;
         envelope.forget_failures();
         let place = Place::Ready { position: 0 };
-        let live = Live {
-            envelope,
-            place,
-            deliveries: 0,
-            expires: None,
-            cancel_requested: false,
-        };
+        let live = Live { envelope, place, deliveries: 0, expires: None, cancel_requested: false };
         self.live.insert(key.clone(), live);
         self.make_ready_last(key);
         true
@@ -752,31 +600,15 @@ impl MemoryQueue {
 impl Live {
     fn snapshot(&self, now: Timestamp) -> Snapshot {
         let expired = self.expires.is_some_and(|expires| expires <= now);
-        let base = Snapshot {
-            attempts: self.envelope.attempts,
-            ..Snapshot::new(State::Ready)
-        };
+        let base = Snapshot { attempts: self.envelope.attempts, ..Snapshot::new(State::Ready) };
         match &self.place {
-            Place::Running {
-                owner, progress, ..
-            } => Snapshot {
-                state: State::Running,
-                owner: Some(*owner),
-                progress: progress.clone(),
-                ..base
-            },
-            _ if expired => Snapshot {
-                state: State::Expired,
-                ended_at: self.expires,
-                ..base
-            },
+            Place::Running { owner, progress, .. } => {
+                Snapshot { state: State::Running, owner: Some(*owner), progress: progress.clone(), ..base }
+            }
+            _ if expired => Snapshot { state: State::Expired, ended_at: self.expires, ..base },
             Place::Ready { .. } => base,
             Place::Due { at, retrying } => Snapshot {
-                state: if *retrying {
-                    State::Retrying
-                } else {
-                    State::Scheduled
-                },
+                state: if *retrying { State::Retrying } else { State::Scheduled },
                 due: Some(*at),
                 last_error: self.envelope.last_error().map(str::to_owned),
                 ..base
@@ -787,9 +619,5 @@ impl Live {
 
 /// Of an untracked task only these states are kept.
 fn is_kept(key: &TaskKey, state: State) -> bool {
-    !key.is_untracked()
-        || matches!(
-            state,
-            State::Scheduled | State::Retrying | State::Running | State::Dead
-        )
+    !key.is_untracked() || matches!(state, State::Scheduled | State::Retrying | State::Running | State::Dead)
 }

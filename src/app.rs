@@ -1,0 +1,178 @@
+//! The one-line main: gives the user's own binary the subcommands `worker`, `enqueue` and `check`.
+
+mod check;
+mod enqueue;
+
+use std::{future::Future, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use futures_util::future::BoxFuture;
+use taskq_core::{BoxError, Connection, Registration, Result, task::AppType};
+use taskq_worker::{Worker, WorkerBuilder};
+
+use crate::config::Config;
+
+/// A program made of the tasks linked into it.
+///
+/// ```no_run
+/// use std::process::ExitCode;
+///
+/// #[tokio::main]
+/// async fn main() -> ExitCode {
+///     taskq::app().main().await
+/// }
+/// ```
+pub fn app() -> App<()> {
+    App { build: Box::new(|| Box::pin(async { Ok(()) })), shape: Box::new(|worker| worker) }
+}
+
+/// See [`app`].
+pub struct App<A> {
+    build: Box<dyn FnOnce() -> BoxFuture<'static, Result<A, BoxError>> + Send>,
+    shape: Box<dyn FnOnce(WorkerBuilder) -> WorkerBuilder + Send>,
+}
+
+/// Runs the tasks of this program, and enqueues them.
+///
+/// Exit codes: 0 done, 1 failed (the message says what and why), 2 wrong usage.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args, Debug)]
+struct Common {
+    /// Configuration file; taskq.toml in the working directory if there is one
+    #[arg(long, value_name = "FILE", global = true, env = "TASKQ_CONFIG")]
+    config: Option<PathBuf>,
+    /// Broker, instead of the configured one: sqlite://path, redis://host, rediss://host
+    #[arg(long, value_name = "URL", global = true, hide_env_values = true)]
+    url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs tasks until SIGTERM or ctrl-c, then finishes what runs; a second signal gives it back at once
+    Worker(WorkerArgs),
+    /// Enqueues a task by name with a JSON object of arguments, and prints its id
+    Enqueue(enqueue::EnqueueArgs),
+    /// Lists the tasks, tests the broker, and explains where each configured value came from
+    Check,
+}
+
+#[derive(Args, Debug)]
+struct WorkerArgs {
+    /// Queue and its slots, instead of the configured ones; repeat it for more: --queue mail=20 --queue default=50
+    #[arg(long, value_name = "NAME=SLOTS", value_parser = queue_and_slots)]
+    queue: Vec<(String, usize)>,
+}
+
+fn queue_and_slots(text: &str) -> Result<(String, usize), String> {
+    let parsed = text.split_once('=').and_then(|(queue, slots)| Some((queue.to_owned(), slots.parse().ok()?)));
+    parsed.filter(|(_, slots)| *slots > 0).ok_or_else(|| "write it as name=slots, for example mail=20".to_owned())
+}
+
+impl<A: Send + Sync + 'static> App<A> {
+    /// Builds what the worker lends to bodies as `&Context<B>`. It is built only for `worker`.
+    pub fn app_with<B, E, F, Fut>(self, build: F) -> App<B>
+    where
+        B: Send + Sync + 'static,
+        E: Into<BoxError>,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<B, E>> + Send + 'static,
+    {
+        App { build: Box::new(move || Box::pin(async move { build().await.map_err(Into::into) })), shape: self.shape }
+    }
+
+    /// Changes the worker that `worker` starts: layers, a narrower set of tasks.
+    #[must_use]
+    pub fn worker_with(self, shape: impl FnOnce(WorkerBuilder) -> WorkerBuilder + Send + 'static) -> Self {
+        Self { shape: Box::new(shape), ..self }
+    }
+
+    /// Does what the command line says.
+    pub async fn main(self) -> ExitCode {
+        let cli = Cli::parse();
+        match self.run(cli).await {
+            Ok(code) => code,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    async fn run(self, cli: Cli) -> Result<ExitCode, BoxError> {
+        let config = load(&cli.common)?;
+        log_to_stderr(&config)?;
+        match cli.command {
+            Command::Worker(args) => self.work(&config, args).await.map(|()| ExitCode::SUCCESS),
+            Command::Enqueue(args) => enqueue::run(&config, args).await,
+            Command::Check => Ok(check::run(&config, AppType::of::<A>()).await),
+        }
+    }
+
+    async fn work(self, config: &Config, args: WorkerArgs) -> Result<(), BoxError> {
+        // What can be wrong without any connection is told before one is opened.
+        taskq_worker::check_tasks(Registration::linked(), AppType::of::<A>())?;
+        let connection = connect(config).await?;
+        let app = (self.build)().await?;
+        let worker = configured(Worker::builder(connection).app(app), config, args.queue);
+        (self.shape)(worker).or_declared_queues().run().await?;
+        Ok(())
+    }
+}
+
+fn load(common: &Common) -> Result<Config> {
+    let config = Config::load(common.config.as_deref())?;
+    Ok(match &common.url {
+        Some(url) => config.with_broker_url(url.clone()),
+        None => config,
+    })
+}
+
+async fn connect(config: &Config) -> Result<Connection> {
+    crate::connect(&config.broker_url).await
+}
+
+fn configured(worker: WorkerBuilder, config: &Config, queues: Vec<(String, usize)>) -> WorkerBuilder {
+    let mut worker = worker
+        .drain(config.drain)
+        .default_timeout(config.default_timeout)
+        .unregistered_bound(config.unregistered_bound);
+    if let Some(threads) = config.plain_threads {
+        worker = worker.plain_threads(threads);
+    }
+    if !queues.is_empty() {
+        return queues.into_iter().fold(worker, |worker, (queue, slots)| worker.queue(queue, slots));
+    }
+    for (queue, slots) in &config.queues {
+        worker = worker.queue(queue, *slots);
+    }
+    for shared in &config.shared {
+        worker = match shared.strict {
+            true => worker.strict(shared.slots, shared.queues.iter().map(|(queue, _)| queue.clone())),
+            false => worker.weighted(shared.slots, shared.queues.clone()),
+        };
+    }
+    worker
+}
+
+/// Logs go to standard error: standard output is for results.
+fn log_to_stderr(config: &Config) -> Result<(), BoxError> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter)?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A program that has set its own subscriber keeps it.
+    drop(subscriber.try_init());
+    Ok(())
+}
+
+impl<A> std::fmt::Debug for App<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
+}

@@ -1,0 +1,53 @@
+//! From a URL to a connection: the one list of brokers.
+
+use taskq_core::{Clock, Connection, Error, ErrorKind, Result, broker::memory};
+
+/// Opens the broker that `url` names.
+///
+/// | URL | broker | feature |
+/// |---|---|---|
+/// | `sqlite://path.db`, `sqlite:///absolute/path.db` | a file; nothing to install | `sqlite` |
+/// | `redis://user:password@host:port/db`, `rediss://..` | Redis 7.0 or newer, Valkey | `redis`, `tls` |
+/// | `memory://` | this process's memory, for tests | |
+///
+/// `?namespace=name` lets several apps share one broker; further parameters are listed in `docs/brokers.md`.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] for a URL that names no broker, [`ErrorKind::Unavailable`] if it cannot be reached,
+/// [`ErrorKind::Refused`] for a wrong password or unsafe settings, [`ErrorKind::Layout`] if a newer taskq wrote the data.
+pub async fn connect(url: &str) -> Result<Connection> {
+    connect_with(url, Clock::system()).await
+}
+
+/// The same with another clock, for tests.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_with(url: &str, clock: Clock) -> Result<Connection> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    match scheme {
+        "memory" => Ok(memory::connect(clock)),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => taskq_brokers::sqlite::connect(url, clock).await,
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" => taskq_brokers::redis::connect(url, clock).await,
+        #[cfg(not(feature = "sqlite"))]
+        "sqlite" => Err(without_feature("sqlite")),
+        #[cfg(not(feature = "redis"))]
+        "redis" | "rediss" => Err(without_feature("redis")),
+        _ => Err(unknown(scheme)),
+    }
+}
+
+#[cfg(any(not(feature = "sqlite"), not(feature = "redis")))]
+fn without_feature(feature: &'static str) -> Error {
+    let cure = format!("this program was built without the feature \"{feature}\" of taskq-rs; enable it in Cargo.toml");
+    Error::new(ErrorKind::Unsupported, "connect to", format!("{feature}://")).because(cure)
+}
+
+/// Never shows more than the scheme: the rest may hold a password.
+fn unknown(scheme: &str) -> Error {
+    let shown =
+        if scheme.is_empty() { "a URL without a scheme".to_owned() } else { format!("{}://", scheme.escape_debug()) };
+    Error::invalid("connect to", shown, "use sqlite://path, redis://host, rediss://host or memory://")
+}

@@ -1,0 +1,53 @@
+#![doc = include_str!("../README.md")]
+
+mod connect;
+
+#[cfg(feature = "app")]
+pub mod app;
+#[cfg(feature = "app")]
+pub mod config;
+pub mod testing;
+
+pub use taskq_macros::task;
+
+pub use connect::{connect, connect_with};
+pub use taskq_core::{
+    Accepted, AnyTask, Attempt, BoxError, BulkError, CancelAnswer, Capabilities, Client, Clock, Connection, Context,
+    Counts, DeadLetter, DeadReason, Error, ErrorKind, FailedAttempt, Invocation, Layer, Next, OnConflict, Outcome,
+    Payload, Progress, QueueName, Registration, Result, Retry, Snapshot, State, Task, TaskError, TaskErrorKind,
+    TaskHandle, TaskId, TaskKey, TaskName, TaskOptions, TaskResult, Timestamp, Unique, UniqueUntil, WaitError,
+    WorkerId, limits,
+};
+pub use taskq_worker::{Order, Stopper, Tally, Worker, WorkerBuilder, WorkerHandle};
+
+#[cfg(feature = "app")]
+pub use app::app;
+
+/// What most programs need: `use taskq::prelude::*;`.
+pub mod prelude {
+    pub use std::time::Duration;
+
+    pub use crate::{
+        Attempt, Client, Connection, Context, Next, Outcome, Retry, State, TaskError, TaskHandle, TaskResult, Unique,
+        WaitError, Worker, task, tasks,
+    };
+}
+
+/// Names tasks for [`WorkerBuilder::tasks`], to run only these: `.tasks(tasks![add, mail::send_email])`.
+#[macro_export]
+macro_rules! tasks {
+    ($($task:path),* $(,)?) => {
+        [$(<$task as $crate::__private::Registered>::REGISTRATION),*]
+    };
+}
+
+/// What `#[task]` writes goes through here. Not for people: it changes without notice.
+#[doc(hidden)]
+pub mod __private {
+    pub use inventory;
+    pub use serde;
+    pub use taskq_core::{
+        AsyncTask, Context, Invocation, PlainTask, Registration, Task, TaskOptions, TaskResult,
+        task::{Registered, Returned, Returns, ReturnsPlain},
+    };
+}

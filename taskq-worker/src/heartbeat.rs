@@ -1,0 +1,139 @@
+//! Renews this worker's leases, from a thread and a connection of its own: nothing that bodies do can delay it.
+//!
+//! Under a simulated clock it is a loop like the others.
+
+use std::sync::Arc;
+
+use taskq_core::{
+    Connection, Error, ErrorKind, QueueName, Result,
+    broker::{BeatAnswer, Broker},
+    id::Owner,
+    limits,
+};
+
+use crate::worker::Shared;
+
+/// A running heartbeat.
+#[derive(Debug)]
+pub(crate) enum Heartbeat {
+    Thread(std::thread::JoinHandle<()>),
+    Loop(tokio::task::JoinHandle<()>),
+}
+
+impl Heartbeat {
+    /// Starts beating; returns when the connection of its own is open.
+    pub(crate) async fn start(shared: Arc<Shared>, connection: &Connection) -> Result<Self> {
+        if shared.clock.is_simulated() {
+            let broker = connection.open_another().await?.broker().clone();
+            let clock = shared.clock.clone();
+            return Ok(Self::Loop(clock.spawn("heartbeat", run(shared, broker))));
+        }
+        let (say_opened, opened) = tokio::sync::oneshot::channel();
+        let connection = connection.clone();
+        let body = move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(say_opened.send(Err(cannot_start(error)))),
+            };
+            runtime.block_on(async move {
+                match connection.open_another().await {
+                    Ok(own) => {
+                        // If nobody listens any more, the worker's start was given up, and `run` ends with it.
+                        drop(say_opened.send(Ok(())));
+                        run(shared, own.broker().clone()).await;
+                    }
+                    Err(error) => drop(say_opened.send(Err(error))),
+                }
+            });
+        };
+        let thread =
+            std::thread::Builder::new().name("taskq-heartbeat".to_owned()).spawn(body).map_err(cannot_start)?;
+        opened.await.map_err(|_| cannot_start("its thread ended"))??;
+        Ok(Self::Thread(thread))
+    }
+
+    /// Waits for its end, which the worker has announced.
+    pub(crate) async fn ended(self) {
+        let panicked = match self {
+            Self::Loop(handle) => handle.await.is_err(),
+            // It ends within one call of its broker; the wait is short and happens once.
+            Self::Thread(thread) => match tokio::task::spawn_blocking(|| thread.join().is_err()).await {
+                Ok(panicked) => panicked,
+                Err(_) => true,
+            },
+        };
+        if panicked {
+            tracing::error!("the heartbeat panicked");
+        }
+    }
+}
+
+fn cannot_start(error: impl Into<taskq_core::BoxError>) -> Error {
+    Error::new(ErrorKind::Internal, "start", "heartbeat").because(error)
+}
+
+/// The loop: beat, act on the answers, sleep for as long as the lease allows.
+async fn run(shared: Arc<Shared>, broker: Arc<dyn Broker>) {
+    let mut ended = shared.ended();
+    let mut backoff = shared.backoff();
+    loop {
+        let begun = shared.clock.monotonic();
+        let beats = shared.terms.all_joined();
+        // A call that takes a third of the lease is given up, to be repeated while there is still time.
+        match shared.clock.timeout(limits::LEASE / 3, broker.beat(&beats)).await {
+            Ok(Ok(answers)) => {
+                backoff.reset();
+                for ((owner, queue), answer) in beats.into_iter().zip(answers) {
+                    act(&shared, owner, &queue, answer);
+                }
+            }
+            Ok(Err(error)) => {
+                shared.broker_trouble("beat", &error);
+                if !backoff.pause(&shared, &mut ended).await {
+                    return;
+                }
+                continue;
+            }
+            Err(_) => {
+                let error = Error::new(ErrorKind::DeadlineExceeded, "beat", "");
+                shared.broker_trouble("beat", &error);
+                continue;
+            }
+        }
+        if !sleep_until_next(&shared, begun, &mut ended).await {
+            return;
+        }
+    }
+}
+
+fn act(shared: &Shared, owner: Owner, queue: &QueueName, answer: BeatAnswer) {
+    if !answer.alive {
+        return shared.lease_lost(queue, owner);
+    }
+    if !answer.cancelled.is_empty() {
+        shared.attempts.stop_cancelled(queue, owner, &answer.cancelled);
+    }
+    if answer.ready {
+        // Whoever waits with free slots has missed its doorbell.
+        shared.nudge(queue);
+    }
+    let at = answer.sweep_in.map(|sweep_in| shared.clock.monotonic() + sweep_in + crate::sweeper::jitter(shared));
+    shared.sweeps.set(queue, at);
+}
+
+/// Sleeps until the next beat is due: sooner when something runs. False when the worker ends.
+async fn sleep_until_next(shared: &Shared, begun: std::time::Duration, ended: &mut crate::shutdown::Ended) -> bool {
+    loop {
+        let changed = shared.attempts.changed();
+        let interval = if shared.attempts.is_empty() { limits::BEAT_IDLE } else { limits::BEAT_BUSY };
+        let left = (begun + interval).saturating_sub(shared.clock.monotonic());
+        if left.is_zero() {
+            return true;
+        }
+        tokio::select! {
+            () = shared.clock.sleep(left) => return true,
+            () = changed => {}
+            () = ended.wait() => return false,
+        }
+    }
+}

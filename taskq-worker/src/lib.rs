@@ -1,0 +1,31 @@
+//! The worker of taskq: claims tasks, runs them, settles them. One long-running loop, one file.
+//!
+//! ```text
+//!            fetcher (one a lane)          runner (one an attempt)           settler
+//! broker --> takes slots, claims   ------> layers, body, outcome   --------> batches, settles --> broker
+//!            heartbeat (own thread): renews leases, hears of cancels and of work to sweep
+//!            sweeper: due tasks, dead workers, old results        progress: latest reports
+//! ```
+//!
+//! Users get it through the facade `taskq-rs`.
+
+mod worker;
+
+mod attempts;
+mod fetcher;
+mod heartbeat;
+mod lane;
+mod plain;
+mod progress;
+mod registry;
+mod runner;
+mod settler;
+mod shutdown;
+mod sweeper;
+mod tally;
+mod terms;
+
+pub use lane::Order;
+pub use registry::check_tasks;
+pub use tally::Tally;
+pub use worker::{Stopper, Worker, WorkerBuilder, WorkerHandle};

@@ -1,0 +1,531 @@
+//! The worker: what it runs, where it claims, how it starts and ends.
+
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use taskq_core::{
+    Client, Clock, Connection, Error, ErrorKind, Layer, QueueName, Registration, Result, WorkerId,
+    broker::Broker,
+    id::Owner,
+    limits,
+    retry::{fraction, scramble},
+    task::AppType,
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::{
+    attempts::Attempts,
+    fetcher::Fetcher,
+    heartbeat::Heartbeat,
+    lane::{Lane, Order},
+    plain::PlainThreads,
+    progress::{self, Reports},
+    registry::{self, Registry},
+    settler::{self, Finished},
+    shutdown::{self, Ended, Phase, Phases},
+    sweeper::{self, Plan},
+    tally::{Counters, Tally},
+    terms::Terms,
+};
+
+/// A worker, ready to start.
+///
+/// ```no_run
+/// # async fn example(connection: taskq_core::Connection) -> taskq_core::Result<()> {
+/// use taskq_worker::Worker;
+///
+/// Worker::builder(connection).queue("mail", 20).queue("default", 50).run().await
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Worker;
+
+impl Worker {
+    /// A worker on `connection`, with every task linked into this program.
+    pub fn builder(connection: Connection) -> WorkerBuilder {
+        WorkerBuilder {
+            connection,
+            app: Arc::new(()),
+            app_type: AppType::of::<()>(),
+            lanes: Vec::new(),
+            tasks: None,
+            layers: Vec::new(),
+            drain: limits::DRAIN,
+            default_timeout: limits::DEFAULT_TIMEOUT,
+            unregistered_bound: limits::UNREGISTERED_BOUND,
+            plain_threads: None,
+        }
+    }
+}
+
+/// Says what a worker runs and where it claims.
+pub struct WorkerBuilder {
+    connection: Connection,
+    app: Arc<dyn Any + Send + Sync>,
+    app_type: AppType,
+    lanes: Vec<(usize, Order, Vec<(String, u32)>)>,
+    tasks: Option<Vec<Registration>>,
+    layers: Vec<Arc<dyn Layer>>,
+    drain: Duration,
+    default_timeout: Duration,
+    unregistered_bound: Duration,
+    plain_threads: Option<usize>,
+}
+
+impl WorkerBuilder {
+    /// Lends `app` to the bodies that ask for `&Context<App>`.
+    #[must_use]
+    pub fn app<App: Send + Sync + 'static>(mut self, app: App) -> Self {
+        self.app = Arc::new(app);
+        self.app_type = AppType::of::<App>();
+        self
+    }
+
+    /// Serves a queue with slots of its own: a slow queue cannot starve another.
+    #[must_use]
+    pub fn queue(mut self, queue: impl Into<String>, slots: usize) -> Self {
+        self.lanes.push((slots, Order::Strict, vec![(queue.into(), 1)]));
+        self
+    }
+
+    /// Serves several queues with shared slots, the first as long as it has work, then the next.
+    #[must_use]
+    pub fn strict<Q: Into<String>>(mut self, slots: usize, queues: impl IntoIterator<Item = Q>) -> Self {
+        let queues = queues.into_iter().map(|queue| (queue.into(), 1)).collect();
+        self.lanes.push((slots, Order::Strict, queues));
+        self
+    }
+
+    /// Serves several queues with shared slots, each asked first as often as its weight says.
+    #[must_use]
+    pub fn weighted<Q: Into<String>>(mut self, slots: usize, queues: impl IntoIterator<Item = (Q, u32)>) -> Self {
+        let queues = queues.into_iter().map(|(queue, weight)| (queue.into(), weight)).collect();
+        self.lanes.push((slots, Order::Weighted, queues));
+        self
+    }
+
+    /// Runs only these tasks instead of every task linked into this program.
+    #[must_use]
+    pub fn tasks(mut self, tasks: impl IntoIterator<Item = Registration>) -> Self {
+        self.tasks = Some(tasks.into_iter().collect());
+        self
+    }
+
+    /// Unless queues were named: serves every queue that its tasks declare, with ten slots each.
+    #[must_use]
+    pub fn or_declared_queues(self) -> Self {
+        if !self.lanes.is_empty() {
+            return self;
+        }
+        let tasks = self.tasks.clone().unwrap_or_else(Registration::linked);
+        let declared =
+            tasks.iter().map(|task| (task.options)().queue.unwrap_or_else(|| limits::DEFAULT_QUEUE.to_owned()));
+        let queues: std::collections::BTreeSet<String> = declared.collect();
+        queues.into_iter().fold(self, |worker, queue| worker.queue(queue, limits::DEFAULT_SLOTS))
+    }
+
+    /// Puts a layer around every attempt, inside the layers added before.
+    #[must_use]
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(Arc::new(layer));
+        self
+    }
+
+    /// How long running tasks get to finish when the worker ends; the default is 25 s.
+    #[must_use]
+    pub fn drain(mut self, bound: Duration) -> Self {
+        self.drain = bound;
+        self
+    }
+
+    /// The timeout of tasks that declare none; the default is 30 minutes.
+    #[must_use]
+    pub fn default_timeout(mut self, timeout: Duration) -> Self {
+        self.default_timeout = timeout;
+        self
+    }
+
+    /// How long a task of a name that no worker knows is handed back before it becomes a dead letter `unregistered`;
+    /// the default is a day.
+    #[must_use]
+    pub fn unregistered_bound(mut self, bound: Duration) -> Self {
+        self.unregistered_bound = bound;
+        self
+    }
+
+    /// Most threads for plain bodies; the default is as many as there are slots, up to 512.
+    #[must_use]
+    pub fn plain_threads(mut self, threads: usize) -> Self {
+        self.plain_threads = Some(threads);
+        self
+    }
+
+    /// Starts it and returns a handle. Installs no signal handlers, so it fits inside another server.
+    ///
+    /// Fails if there are no tasks, two have one name, or one needs an app that is not lent; if a queue has no slots or
+    /// two lanes; or if the broker cannot be reached.
+    pub async fn start(self) -> Result<WorkerHandle> {
+        let drain = self.drain;
+        let connection = self.connection.clone();
+        let (shared, finished) = self.check()?;
+        join_all(&shared).await?;
+        let heartbeat = Heartbeat::start(Arc::clone(&shared), &connection).await?;
+        let loops = start_loops(&shared, finished);
+        let supervisor = shared.clock.spawn("supervisor", supervise(Arc::clone(&shared), drain, heartbeat, loops));
+        tracing::info!(worker = %shared.terms.worker(), tasks = shared.registry.len(), at = connection.address(), "worker started");
+        Ok(WorkerHandle { shared, supervisor })
+    }
+
+    /// Runs until `stop` returns, then drains.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<()> {
+        let handle = self.start().await?;
+        stop.await;
+        handle.drain();
+        handle.ended().await;
+        Ok(())
+    }
+
+    /// Runs until SIGTERM or ctrl-c, then drains; a second signal aborts the drain.
+    pub async fn run(self) -> Result<()> {
+        let handle = self.start().await?;
+        shutdown::signal().await;
+        tracing::info!("draining; a second signal aborts");
+        handle.drain();
+        let stopper = handle.stopper();
+        let ended = handle.ended();
+        tokio::pin!(ended);
+        tokio::select! {
+            _tally = &mut ended => return Ok(()),
+            () = shutdown::signal() => stopper.abort(),
+        }
+        ended.await;
+        Ok(())
+    }
+
+    fn check(mut self) -> Result<(Arc<Shared>, mpsc::Receiver<Finished>)> {
+        let tasks = self.tasks.take().unwrap_or_else(Registration::linked);
+        let registry = registry::check(tasks, self.app_type)?;
+        if self.lanes.is_empty() {
+            self.lanes.push((limits::DEFAULT_SLOTS, Order::Strict, vec![(limits::DEFAULT_QUEUE.to_owned(), 1)]));
+        }
+        let lanes = check_lanes(&self.lanes)?;
+        let slots: usize = lanes.iter().map(|lane| lane.size).sum();
+        let plain_threads = self.plain_threads.unwrap_or(slots).clamp(1, limits::MAX_PLAIN_THREADS);
+        let (finish, finished) = mpsc::channel(limits::SETTLE_BACKLOG);
+        let worker = WorkerId::generate();
+        let shared = Shared {
+            broker: Arc::clone(self.connection.broker()),
+            client: self.connection.client(),
+            clock: self.connection.clock().clone(),
+            app: self.app,
+            registry,
+            layers: self.layers.into(),
+            lanes,
+            terms: Terms::new(worker),
+            attempts: Attempts::default(),
+            reports: Reports::default(),
+            sweeps: Plan::default(),
+            phases: Phases::new(),
+            plain: PlainThreads::new(plain_threads),
+            counters: Counters::default(),
+            default_timeout: self.default_timeout,
+            unregistered_bound: self.unregistered_bound,
+            seed: AtomicU64::new(first_seed(worker)),
+            finish: std::sync::Mutex::new(Some(finish)),
+        };
+        Ok((Arc::new(shared), finished))
+    }
+}
+
+impl fmt::Debug for WorkerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerBuilder")
+            .field("connection", &self.connection)
+            .field("lanes", &self.lanes)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_lanes(lanes: &[(usize, Order, Vec<(String, u32)>)]) -> Result<Vec<Arc<Lane>>> {
+    let mut seen = std::collections::HashSet::new();
+    let mut checked = Vec::with_capacity(lanes.len());
+    for (slots, order, queues) in lanes {
+        let mut named = Vec::with_capacity(queues.len());
+        for (queue, weight) in queues {
+            let queue = QueueName::new(queue)?;
+            if *slots == 0 || *weight == 0 {
+                return Err(wrong_queue(&queue, "it has no slots or no weight; give it at least one"));
+            }
+            if !seen.insert(queue.clone()) {
+                return Err(wrong_queue(&queue, "it is served twice; name it once"));
+            }
+            named.push((queue, *weight));
+        }
+        checked.push(Arc::new(Lane::new(*slots, *order, named)));
+    }
+    Ok(checked)
+}
+
+fn wrong_queue(queue: &QueueName, cure: &'static str) -> Error {
+    Error::new(ErrorKind::Config, "start worker:", format!("queue \"{queue}\"")).because(cure)
+}
+
+/// What all loops of a worker share.
+pub(crate) struct Shared {
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) client: Client,
+    pub(crate) clock: Clock,
+    pub(crate) app: Arc<dyn Any + Send + Sync>,
+    pub(crate) registry: Registry,
+    pub(crate) layers: Arc<[Arc<dyn Layer>]>,
+    pub(crate) lanes: Vec<Arc<Lane>>,
+    pub(crate) terms: Terms,
+    pub(crate) attempts: Attempts,
+    pub(crate) reports: Reports,
+    pub(crate) sweeps: Plan,
+    pub(crate) phases: Phases,
+    pub(crate) plain: PlainThreads,
+    pub(crate) counters: Counters,
+    pub(crate) default_timeout: Duration,
+    pub(crate) unregistered_bound: Duration,
+    seed: AtomicU64,
+    /// Taken away at the end, so that the settler knows that nothing more comes.
+    finish: std::sync::Mutex<Option<mpsc::Sender<Finished>>>,
+}
+
+impl Shared {
+    /// The next of this worker's pseudo-random numbers; different workers draw different ones.
+    pub(crate) fn next_seed(&self) -> u64 {
+        scramble(self.seed.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn ended(&self) -> Ended {
+        self.phases.ended()
+    }
+
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff { pause: limits::LOOP_BACKOFF }
+    }
+
+    /// Tells the lane that serves a queue to look again.
+    pub(crate) fn nudge(&self, queue: &QueueName) {
+        self.lanes.iter().filter(|lane| lane.serves(queue)).for_each(|lane| lane.nudge.notify_one());
+    }
+
+    /// What was held in this queue runs elsewhere: stop it, and come back with the next term.
+    pub(crate) fn lease_lost(&self, queue: &QueueName, owner: Owner) {
+        if !self.terms.lost(queue, owner) {
+            return;
+        }
+        self.counters.leases_lost.add(1);
+        tracing::warn!(%queue, %owner, "the lease is lost; what was held there is handed out again");
+        self.attempts.stop_lost(queue, owner);
+        self.nudge(queue);
+    }
+
+    /// A broker call failed; the loops repeat it. The broker's trouble is never the task's trouble.
+    pub(crate) fn broker_trouble(&self, operation: &'static str, error: &Error) {
+        self.counters.broker_errors.add(1);
+        tracing::warn!(operation, %error, "broker trouble");
+    }
+
+    /// Passes an ended attempt on; waits while too many wait to be settled.
+    pub(crate) async fn finish(&self, finished: Finished) {
+        let finish = self.finish.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        // Without a settler the worker has left its queues, which gave the task back.
+        if let Some(finish) = finish
+            && finish.send(finished).await.is_err()
+        {
+            tracing::debug!("an attempt ended after its worker");
+        }
+    }
+
+    fn tally(&self) -> Tally {
+        self.counters.tally(self.plain.stuck())
+    }
+
+    fn close_finish(&self) {
+        self.finish.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("worker", &self.terms.worker()).finish_non_exhaustive()
+    }
+}
+
+/// The pauses of a loop whose broker calls fail: growing, with full jitter.
+pub(crate) struct Backoff {
+    pause: Duration,
+}
+
+impl Backoff {
+    pub(crate) fn reset(&mut self) {
+        self.pause = limits::LOOP_BACKOFF;
+    }
+
+    fn next(&mut self, shared: &Shared) -> Duration {
+        let pause = self.pause / 4 + fraction(self.pause * 3 / 4, shared.next_seed());
+        self.pause = (self.pause * 2).min(limits::LOOP_BACKOFF_CAP);
+        pause
+    }
+
+    /// Pauses; false if the worker ended meanwhile.
+    pub(crate) async fn pause(&mut self, shared: &Shared, ended: &mut Ended) -> bool {
+        let pause = self.next(shared);
+        tokio::select! {
+            () = shared.clock.sleep(pause) => true,
+            () = ended.wait() => false,
+        }
+    }
+
+    /// Pauses; at once over when the worker drains.
+    pub(crate) async fn pause_unless_draining(&mut self, shared: &Shared) {
+        let pause = self.next(shared);
+        tokio::select! {
+            () = shared.clock.sleep(pause) => {}
+            () = shared.phases.reached(Phase::Draining) => {}
+        }
+    }
+
+    /// Pauses; false if the worker does not wait any longer.
+    pub(crate) async fn pause_unless_aborted(&mut self, shared: &Shared) -> bool {
+        let pause = self.next(shared);
+        tokio::select! {
+            () = shared.clock.sleep(pause) => true,
+            () = shared.phases.reached(Phase::Aborting) => false,
+        }
+    }
+}
+
+fn first_seed(worker: WorkerId) -> u64 {
+    worker.to_hex().bytes().fold(0, |seed, byte| scramble(seed ^ u64::from(byte)))
+}
+
+/// Joins every queue, so that a broker that cannot be used is an error of the start.
+async fn join_all(shared: &Shared) -> Result<()> {
+    for (queue, _) in shared.lanes.iter().flat_map(|lane| &lane.queues) {
+        if let Err(owner) = shared.terms.present(queue) {
+            shared.broker.join(owner, queue).await?;
+            shared.terms.joined(queue, owner);
+        }
+    }
+    Ok(())
+}
+
+/// The loops besides the heartbeat, in the order in which they end.
+struct Loops {
+    fetchers: Vec<JoinHandle<()>>,
+    settler: JoinHandle<()>,
+    sweeper: JoinHandle<()>,
+    progress: JoinHandle<()>,
+}
+
+fn start_loops(shared: &Arc<Shared>, finished: mpsc::Receiver<Finished>) -> Loops {
+    let clock = &shared.clock;
+    let fetcher = |lane: &Arc<Lane>| clock.spawn("fetcher", Fetcher::new(Arc::clone(shared), Arc::clone(lane)).run());
+    Loops {
+        fetchers: shared.lanes.iter().map(fetcher).collect(),
+        settler: clock.spawn("settler", settler::run(Arc::clone(shared), finished)),
+        sweeper: clock.spawn("sweeper", sweeper::run(Arc::clone(shared))),
+        progress: clock.spawn("progress", progress::run(Arc::clone(shared))),
+    }
+}
+
+/// Waits for the wish to end, then ends everything in order.
+async fn supervise(shared: Arc<Shared>, drain: Duration, heartbeat: Heartbeat, loops: Loops) {
+    shared.phases.reached(Phase::Draining).await;
+    for fetcher in loops.fetchers {
+        ended("fetcher", fetcher).await;
+    }
+    tokio::select! {
+        () = shutdown::drain(&shared, drain) => {}
+        () = shared.phases.reached(Phase::Aborting) => tracing::warn!("drain aborted; giving back what still runs"),
+    }
+    shared.phases.reach(Phase::Aborting);
+    // Give the leases back before stopping the bodies: running twice is allowed, losing is not.
+    shutdown::leave(&shared).await;
+    shared.attempts.stop_all();
+    shutdown::drain(&shared, limits::CANCEL_GRACE).await;
+    shared.phases.reach(Phase::Ended);
+    shared.close_finish();
+    ended("settler", loops.settler).await;
+    ended("sweeper", loops.sweeper).await;
+    ended("progress", loops.progress).await;
+    heartbeat.ended().await;
+    shared.plain.close();
+    tracing::info!(worker = %shared.terms.worker(), "worker ended");
+}
+
+async fn ended(name: &'static str, handle: JoinHandle<()>) {
+    if handle.await.is_err() {
+        tracing::error!(name, "a loop of the worker panicked");
+    }
+}
+
+/// A running worker. Dropping it lets the worker run on; [`drain`](Self::drain) or [`abort`](Self::abort) end it.
+#[derive(Debug)]
+pub struct WorkerHandle {
+    shared: Arc<Shared>,
+    supervisor: JoinHandle<()>,
+}
+
+/// Ends a worker from elsewhere; see [`WorkerHandle::stopper`].
+#[derive(Clone, Debug)]
+pub struct Stopper(Phases);
+
+impl Stopper {
+    /// Claims no more and finishes what runs, within the drain bound.
+    pub fn drain(&self) {
+        self.0.reach(Phase::Draining);
+    }
+
+    /// Gives back what runs at once, without spending an attempt, and ends.
+    pub fn abort(&self) {
+        self.0.reach(Phase::Aborting);
+    }
+}
+
+impl WorkerHandle {
+    /// The id of this worker process.
+    pub fn id(&self) -> WorkerId {
+        self.shared.terms.worker()
+    }
+
+    /// Claims no more and finishes what runs, within the drain bound. Returns at once; [`ended`](Self::ended) waits.
+    pub fn drain(&self) {
+        self.stopper().drain();
+    }
+
+    /// Gives back what runs at once, without spending an attempt, and ends. Returns at once; [`ended`](Self::ended) waits.
+    pub fn abort(&self) {
+        self.stopper().abort();
+    }
+
+    /// What ends this worker, for another task or thread.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.shared.phases.clone())
+    }
+
+    /// What it did so far.
+    pub fn tally(&self) -> Tally {
+        self.shared.tally()
+    }
+
+    /// Waits until it has ended: everything is settled or given back, and all its loops and threads have ended.
+    pub async fn ended(self) -> Tally {
+        if self.supervisor.await.is_err() {
+            tracing::error!("the worker's supervisor panicked");
+        }
+        self.shared.tally()
+    }
+}

@@ -1,0 +1,113 @@
+//! `cargo xtask test`: the whole test run, from a machine without Redis to one summary line.
+//!
+//! The promise: green means that every test ran and passed. A missing server is an error with its
+//! cure, a runner that ends badly without naming a test counts as one failed test, and nothing is
+//! left running or lying about, however the run ends.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use clap::Args;
+
+use crate::cargo::{cargo, has_cargo_command};
+use crate::failure::Failure;
+use crate::headline;
+use crate::package_manager::Consent;
+use crate::runner::Runner;
+use crate::server;
+use crate::summary::{Summary, SummaryFormat};
+use crate::test_folder::TestFolder;
+
+/// Runs all tests, against real servers on free ports.
+///
+/// The run needs a Redis or Valkey server program and starts its own servers from it. It takes
+/// the one that TASKQ_REDIS_SERVER names, else redis-server or valkey-server from the PATH, else
+/// it installs one through the system's package manager. It asks before it installs, and leaves no
+/// service running.
+///
+/// Unit, conformance, UI, example and crash tests run through cargo-nextest where that is
+/// installed, else through cargo test; then the tests in the documentation. All children and
+/// temporary files are gone at the end, also after ctrl-c. The last line counts the tests:
+/// "N passed, N failed, N skipped".
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask test                    everything\n  \
+    cargo xtask test retry              the tests with \"retry\" in their names\n  \
+    cargo xtask test --yes              installs a server without asking, as does CI=1\n  \
+    TASKQ_REDIS_SERVER=/opt/valkey/bin/valkey-server cargo xtask test")]
+pub(crate) struct TestOptions {
+    /// Install a missing server program without asking.
+    #[arg(long)]
+    yes: bool,
+
+    /// Run only the tests with this text in their names.
+    filter: Option<String>,
+}
+
+/// Runs the tests and prints their summary as the last line.
+pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Failure> {
+    headline("redis server");
+    let server = server::find_or_install(Consent::from_flag_or_environment(options.yes))?;
+    println!("{server}");
+
+    let mut folder = TestFolder::make()?;
+    let ran = run_in(&mut folder, server.program(), options.filter.as_deref());
+    // The folder is cleaned up before the result is looked at, so that no error can prevent it.
+    let cleaned = folder.clean_up();
+    let summary = ran?;
+    cleaned?;
+    if summary.counts_no_test() {
+        eprintln!("no test ran: no test has the filter's text in its name");
+    }
+    println!("{summary}");
+    Ok(summary.exit_code())
+}
+
+fn run_in(folder: &mut TestFolder, server: &Path, filter: Option<&str>) -> Result<Summary, Failure> {
+    headline("build");
+    let mut runner = Runner::new(folder, server);
+    if !runner.run(&mut build())? {
+        eprintln!("the workspace does not build; this counts as one failed test");
+        return Ok(Summary::one_failed());
+    }
+
+    headline("tests");
+    let tests = match has_cargo_command("nextest") {
+        true => runner.run_and_count(&mut tests_by_nextest(filter), SummaryFormat::Nextest)?,
+        false => runner.run_and_count(&mut tests_by_cargo(filter), SummaryFormat::Libtest)?,
+    };
+
+    headline("documentation tests");
+    let documentation = runner.run_and_count(&mut tests_in_documentation(filter), SummaryFormat::Libtest)?;
+    Ok(tests + documentation)
+}
+
+/// What tests spawn must be there before they run: Cargo builds no examples for them.
+fn build() -> Command {
+    let mut command = cargo();
+    command.args(["build", "--workspace", "--all-features", "--examples", "--bins"]);
+    command
+}
+
+fn tests_by_nextest(filter: Option<&str>) -> Command {
+    let mut command = cargo();
+    command.args(["nextest", "run", "--workspace", "--all-features", "--no-fail-fast"]);
+    // A filter may match only documentation tests; the summary complains if it matches nothing.
+    command.arg("--no-tests=pass").args(filter);
+    command
+}
+
+/// `--tests` is every target with tests; `--all-targets` would also run the benchmarks.
+fn tests_by_cargo(filter: Option<&str>) -> Command {
+    let mut command = cargo();
+    command.args(["test", "--workspace", "--all-features", "--no-fail-fast", "--tests"]);
+    command.args(filter);
+    command
+}
+
+fn tests_in_documentation(filter: Option<&str>) -> Command {
+    let mut command = cargo();
+    command.args(["test", "--doc", "--workspace", "--all-features", "--no-fail-fast"]);
+    command.args(filter);
+    command
+}
