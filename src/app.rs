@@ -33,10 +33,8 @@ pub struct App<A> {
 }
 
 /// Runs the tasks of this program, and enqueues them.
-///
-/// Exit codes: 0 done, 1 failed (the message says what and why), 2 wrong usage.
 #[derive(Debug, Parser)]
-#[command(version, about, long_about = None)]
+#[command(after_help = "Exit codes: 0 done, 1 failed (the message says what and why), 2 wrong usage.")]
 struct Cli {
     #[command(flatten)]
     common: Common,

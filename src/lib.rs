@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+// `#[task]` writes `::taskq` paths, in this crate's own tests too.
+extern crate self as taskq;
+
 mod connect;
 
 #[cfg(feature = "app")]
@@ -51,3 +54,8 @@ pub mod __private {
         task::{Registered, Returned, Returns, ReturnsPlain},
     };
 }
+
+/// Runs the examples in the documentation of `#[task]`, which cannot run in its own crate.
+#[cfg(doctest)]
+#[doc = include_str!("../taskq-macros/src/task.md")]
+pub mod task_documentation {}

@@ -206,6 +206,7 @@ impl<T> Returned<false> for T {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, E: Into<TaskError>> Returned<true> for std::result::Result<T, E> {
     type Output = T;
 

@@ -44,13 +44,19 @@ pub(crate) fn expand(definition: &Definition) -> TokenStream {
     }
 }
 
-/// What is written when there is no task: the refusals, and the function so that they are not drowned in others.
-pub(crate) fn expand_refused(refusals: &Error, mut function: Function) -> TokenStream {
-    function.strip_serde();
+/// What is written when there is no task: the refusals, and the item, so that they are not drowned in others.
+pub(crate) fn expand_refused(refusals: &Error, item: TokenStream) -> TokenStream {
     let refusals = refusals.to_compile_error();
+    let item = match syn::parse2::<Function>(item.clone()) {
+        Ok(mut function) => {
+            function.strip_serde();
+            function.into_token_stream()
+        }
+        Err(_) => item,
+    };
     quote! {
         #refusals
-        #function
+        #item
     }
 }
 

@@ -4,7 +4,6 @@
 //! what is accepted means the same whatever else is in scope, and what is refused is told in a sentence at the right place.
 
 use proc_macro::TokenStream;
-use syn::parse_macro_input;
 
 mod args;
 mod function;
@@ -18,11 +17,13 @@ mod facade;
 #[doc = include_str!("task.md")]
 #[proc_macro_attribute]
 pub fn task(args: TokenStream, item: TokenStream) -> TokenStream {
-    let written = item.clone();
-    let args = parse_macro_input!(args as args::Args);
-    let function = parse_macro_input!(item as function::Function);
-    match check::check(args, function) {
+    match define(args, item.clone()) {
         Ok(definition) => expand::expand(&definition).into(),
-        Err(refusals) => expand::expand_refused(&refusals, parse_macro_input!(written as function::Function)).into(),
+        Err(refusals) => expand::expand_refused(&refusals, item.into()).into(),
     }
+}
+
+fn define(args: TokenStream, item: TokenStream) -> syn::Result<check::Definition> {
+    let function = syn::parse(item)?;
+    check::check(syn::parse(args)?, function)
 }

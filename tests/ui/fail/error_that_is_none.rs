@@ -11,4 +11,9 @@ fn own_type() -> Result<u8, NoError> {
     Ok(1)
 }
 
+#[task]
+async fn not_send() -> Result<(), Box<dyn std::error::Error>> {
+    Ok(())
+}
+
 fn main() {}

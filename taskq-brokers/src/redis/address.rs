@@ -1,0 +1,133 @@
+//! A Redis URL, read and checked; what it shows never holds a secret.
+
+use std::collections::BTreeMap;
+
+use redis::{Client, ConnectionInfo, IntoConnectionInfo, io::tcp::TcpSettings};
+use taskq_core::{Error, ErrorKind, Namespace, Result, limits};
+
+/// Parameters that a URL may have.
+const PARAMETERS: [&str; 2] = ["namespace", "ca"];
+
+/// Where the server is, and under which prefix.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    info: ConnectionInfo,
+    ca: Option<String>,
+    namespace: Namespace,
+    shown: String,
+}
+
+impl Address {
+    pub(super) fn parse(url: &str) -> Result<Self> {
+        let shown = redacted(url);
+        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut parameters = parameters(query, &shown)?;
+        let namespace = parameters.remove("namespace").unwrap_or_else(|| limits::DEFAULT_NAMESPACE.to_owned());
+        let ca = parameters.remove("ca");
+        if base.starts_with("rediss://") {
+            prepare_tls(&shown)?;
+        } else if ca.is_some() {
+            return Err(wrong(&shown, "the parameter ca needs rediss://"));
+        }
+        let info = base.into_connection_info().map_err(|error| wrong(&shown, error.to_string()))?;
+        // Off by default in this driver; a lone small request must not wait for more.
+        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        Ok(Self { info, ca, namespace: Namespace::new(namespace)?, shown })
+    }
+
+    /// The URL without its password and parameters.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    pub(super) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    pub(super) fn client(&self) -> Result<Client> {
+        let client = match &self.ca {
+            None => Client::open(self.info.clone()),
+            Some(path) => self.client_with_ca(path)?,
+        };
+        client.map_err(|error| wrong(&self.shown, error.to_string()))
+    }
+
+    #[cfg(feature = "tls")]
+    fn client_with_ca(&self, path: &str) -> Result<redis::RedisResult<Client>> {
+        let pem = std::fs::read(path).map_err(|error| wrong(&self.shown, format!("cannot read ca {path}: {error}")))?;
+        let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(pem) };
+        Ok(Client::build_with_tls(self.info.clone(), certificates))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn client_with_ca(&self, _path: &str) -> Result<redis::RedisResult<Client>> {
+        prepare_tls(&self.shown).map(|()| Client::open(self.info.clone()))
+    }
+}
+
+/// Chooses ring unless the program has chosen a provider already.
+#[cfg(feature = "tls")]
+#[allow(clippy::unnecessary_wraps, reason = "without the feature it is an error")]
+fn prepare_tls(_shown: &str) -> Result<()> {
+    // An error means that there is one: the program's own choice stands.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Ok(())
+}
+
+#[cfg(not(feature = "tls"))]
+fn prepare_tls(shown: &str) -> Result<()> {
+    let cure = "this program was built without the feature \"tls\" of taskq-rs; enable it in Cargo.toml";
+    Err(Error::new(ErrorKind::Unsupported, "connect to", shown).because(cure))
+}
+
+fn wrong(shown: &str, cure: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidInput, "connect to", shown).because(cure.into())
+}
+
+fn parameters(query: &str, shown: &str) -> Result<BTreeMap<String, String>> {
+    let mut parameters = BTreeMap::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if !PARAMETERS.contains(&name) {
+            let cure = format!("unknown parameter \"{}\"; known are {}", name.escape_debug(), PARAMETERS.join(", "));
+            return Err(wrong(shown, cure));
+        }
+        parameters.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(parameters)
+}
+
+/// `redis://user:***@host/0`: what stands between the first colon and the last `@` is hidden, parameters are left out.
+fn redacted(url: &str) -> String {
+    let base = url.split_once('?').map_or(url, |(base, _)| base);
+    let Some((scheme, rest)) = base.split_once("://") else { return "redis".to_owned() };
+    match rest.rsplit_once('@') {
+        Some((credentials, host)) => {
+            let user = credentials.split_once(':').map_or("", |(user, _)| user);
+            format!("{scheme}://{user}:***@{host}")
+        }
+        None => format!("{scheme}://{rest}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_ever_shown() {
+        for url in ["redis://me:secret@host:6379/0?namespace=a", "redis://:secret@host", "rediss://me:se@cret@host"] {
+            let shown = redacted(url);
+            assert!(!shown.contains("secret") && !shown.contains("cret@"), "{shown}");
+            assert!(shown.contains("host"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn unknown_parameters_are_refused_with_the_known_ones() {
+        let error = Address::parse("redis://host?namespce=a").expect_err("refused").to_string();
+        assert!(error.contains("namespce") && error.contains("namespace, ca"), "{error}");
+        assert!(Address::parse("redis://host?ca=x").expect_err("refused").to_string().contains("rediss://"));
+        assert!(Address::parse("redis://host?namespace=a:b").is_err());
+    }
+}

@@ -1,0 +1,461 @@
+//! The broker's contract on Redis: each method encodes, runs one script a queue, and reads its answer.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use redis::{Cmd, Value};
+use taskq_core::{
+    Accepted, Broker, CancelAnswer, Capabilities, Clock, DeadReason, Envelope, Error, ErrorKind, OnConflict, Progress,
+    QueueName, Result, Snapshot, TaskId, TaskKey, Timestamp, UniqueUntil,
+    broker::{BeatAnswer, ClaimAnswer, Claimed, Ending, Settled, Settlement, SweepAnswer},
+    id::{BatchId, DeliveryToken, Owner},
+    invocation::{Expiry, Start, UniqueKey},
+    limits,
+};
+
+use super::{
+    address::Address,
+    bells::Bells,
+    element::{self, Element},
+    layout::Layout,
+    link::Link,
+    listener::Listener,
+    lookup, reply,
+    script::{Script, Time},
+    server,
+};
+
+/// Tasks on a Redis server.
+#[derive(Debug)]
+pub(super) struct RedisBroker {
+    pub(super) link: Link,
+    pub(super) namespace: String,
+    bells: Bells,
+    listener: Listener,
+    listed: Mutex<HashSet<QueueName>>,
+}
+
+/// What all keys of a queue begin with: one hash tag.
+pub(super) fn prefix_of(namespace: &str, queue: &QueueName) -> String {
+    format!("{namespace}:{{{queue}}}:")
+}
+
+impl RedisBroker {
+    pub(super) async fn open(address: Address, clock: Clock, time: Time, layout: Layout) -> Result<Self> {
+        let link = Link::open(&address, clock, time).await?;
+        server::check(&link).await?;
+        layout.check(&link, address.namespace()).await?;
+        let channel = format!("{}:told:{}", address.namespace(), taskq_core::WorkerId::generate());
+        Ok(Self {
+            link,
+            namespace: address.namespace().to_string(),
+            bells: Bells::default(),
+            listener: Listener::new(channel),
+            listed: Mutex::default(),
+        })
+    }
+
+    pub(super) async fn run(
+        &self,
+        operation: &'static str,
+        script: Script,
+        queue: &QueueName,
+        arguments: impl FnOnce(&mut Cmd),
+    ) -> Result<Value> {
+        self.link.script(operation, script, &prefix_of(&self.namespace, queue), arguments).await
+    }
+
+    /// Enters the queue into the list of queues, once a connection.
+    async fn list_queue(&self, queue: &QueueName) -> Result<()> {
+        if self.listed.lock().unwrap_or_else(PoisonError::into_inner).contains(queue) {
+            return Ok(());
+        }
+        let mut add = redis::cmd("SADD");
+        add.arg(format!("{}:queues", self.namespace)).arg(queue.as_str());
+        self.link.command("list a queue at", &add).await?;
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.clone());
+        Ok(())
+    }
+
+    async fn look(&self, id: &TaskId, channel: &str) -> Result<Option<Snapshot>> {
+        let key = id.key.to_bytes();
+        let answer = self.run("look up a task at", Script::Find, &id.queue, |command| {
+            command.arg(key).arg(channel);
+        });
+        lookup::snapshot(id, answer.await?)
+    }
+
+    /// Handed-out elements as tasks; what does not decode is buried, so that it is neither lost nor tried for ever.
+    async fn claimed(
+        &self,
+        owner: Owner,
+        queue: &QueueName,
+        elements: Vec<(DeliveryToken, u8, Vec<u8>)>,
+    ) -> Result<Vec<Claimed>> {
+        let mut claimed = Vec::with_capacity(elements.len());
+        for (token, handed_out, bytes) in elements {
+            let Element { deliveries, envelope, .. } = element::decode(queue, &bytes)?;
+            match envelope {
+                Ok(envelope) => claimed.push(Claimed { token, deliveries: deliveries + handed_out, envelope }),
+                Err(error) => self.bury_undecodable(owner, queue, token, bytes, &error).await?,
+            }
+        }
+        Ok(claimed)
+    }
+
+    async fn bury_undecodable(
+        &self,
+        owner: Owner,
+        queue: &QueueName,
+        token: DeliveryToken,
+        bytes: Vec<u8>,
+        error: &Error,
+    ) -> Result<()> {
+        tracing::error!(%queue, %error, "a task does not decode; it becomes a dead letter");
+        self.run("settle at", Script::Settle, queue, |command| {
+            command.arg(owner.to_string());
+            command.arg(&token.0.to_be_bytes()[..]).arg(bytes).arg("d").arg(DeadReason::Undecodable.as_str());
+        })
+        .await
+        .map(drop)
+    }
+}
+
+#[async_trait]
+impl Broker for RedisBroker {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { product: "redis", durable: true, shared: true, networked: true }
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        let millis = self.link.script("ask the time of", Script::Now, &self.namespace, |_| {}).await?;
+        Ok(Timestamp::from_millis(reply::integer(&millis)?))
+    }
+
+    async fn enqueue(&self, queue: &QueueName, batch: BatchId, envelopes: &[Envelope]) -> Result<Vec<Accepted>> {
+        if envelopes.is_empty() {
+            return Ok(Vec::new());
+        }
+        if envelopes.len() > limits::ENQUEUE_CHUNK {
+            let cure = format!("{} envelopes in one batch; send at most {}", envelopes.len(), limits::ENQUEUE_CHUNK);
+            return Err(Error::invalid("enqueue to", queue, cure));
+        }
+        self.list_queue(queue).await?;
+        if envelopes.iter().all(is_plain) {
+            let answer =
+                self.run("enqueue at", Script::Enqueue, queue, |command| plain_batch(command, batch, envelopes));
+            let accepted = match reply::integer(&answer.await?)? {
+                1 => Accepted::Created,
+                _ => Accepted::Duplicate,
+            };
+            return Ok(vec![accepted; envelopes.len()]);
+        }
+        let answer = self.run("enqueue at", Script::EnqueueEach, queue, |command| each(command, batch, envelopes));
+        match answer.await? {
+            Value::Int(_) => Ok(vec![Accepted::Duplicate; envelopes.len()]),
+            answers => reply::array(answers)?.into_iter().map(accepted).collect(),
+        }
+    }
+
+    async fn join(&self, owner: Owner, queue: &QueueName) -> Result<()> {
+        self.list_queue(queue).await?;
+        self.run("join at", Script::Join, queue, |command| {
+            command.arg(owner.to_string());
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn beat(&self, beats: &[(Owner, QueueName)]) -> Result<Vec<BeatAnswer>> {
+        let beat = |(owner, queue): &(Owner, QueueName)| {
+            let (owner, queue) = (owner.to_string(), queue.clone());
+            async move {
+                let answer = self.run("beat at", Script::Beat, &queue, |command| {
+                    command.arg(owner);
+                });
+                beat_answer(answer.await?)
+            }
+        };
+        // Sent together, answered in order: one round trip for all queues.
+        futures_util::future::try_join_all(beats.iter().map(beat)).await
+    }
+
+    async fn claim(&self, owner: Owner, queue: &QueueName, count: usize) -> Result<ClaimAnswer> {
+        let count = count.min(limits::CLAIM_BATCH);
+        let answer = self.run("claim at", Script::Claim, queue, |command| {
+            command.arg(owner.to_string()).arg(count);
+        });
+        let mut fields = reply::array(answer.await?)?.into_iter();
+        let (Some(token), Some(next_due)) = (fields.next(), fields.next()) else {
+            return Err(Error::new(ErrorKind::Fenced, "claim from", queue).because("the worker's lease has lapsed"));
+        };
+        let token = DeliveryToken(reply::integer(&token)?.unsigned_abs());
+        let elements = fields.map(|element| Ok((token, 1, reply::bytes(element)?))).collect::<Result<_>>()?;
+        let claimed = self.claimed(owner, queue, elements).await?;
+        Ok(ClaimAnswer { claimed, next_due: millis(reply::integer(&next_due)?) })
+    }
+
+    async fn held(&self, owner: Owner, queue: &QueueName) -> Result<Vec<Claimed>> {
+        let answer = self.run("list what is held at", Script::Held, queue, |command| {
+            command.arg(owner.to_string());
+        });
+        let held = |value: Value| {
+            let value = reply::bytes(value)?;
+            let (token, element) = value.split_first_chunk::<8>().ok_or_else(|| reply::wrong("a held task"))?;
+            Ok((DeliveryToken(u64::from_be_bytes(*token)), 0, element.to_vec()))
+        };
+        let elements = reply::array(answer.await?)?.into_iter().map(held).collect::<Result<_>>()?;
+        self.claimed(owner, queue, elements).await
+    }
+
+    async fn settle(&self, owner: Owner, queue: &QueueName, settlements: &[Settlement]) -> Result<Vec<Settled>> {
+        if settlements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let is_success = |settlement: &Settlement| {
+            matches!(settlement.ending, Ending::Succeeded(_)) && !element::has_unique(&settlement.envelope)
+        };
+        if settlements.iter().all(is_success) {
+            let answer =
+                self.run("settle at", Script::Succeed, queue, |command| successes(command, owner, settlements));
+            return settled(answer.await?);
+        }
+        let answer = self.run("settle at", Script::Settle, queue, |command| endings(command, owner, settlements));
+        settled(answer.await?)
+    }
+
+    async fn report(
+        &self,
+        owner: Owner,
+        queue: &QueueName,
+        key: &TaskKey,
+        token: DeliveryToken,
+        progress: &Progress,
+    ) -> Result<Settled> {
+        let json = serde_json::to_vec(progress).expect("numbers and text always encode");
+        let answer = self.run("report at", Script::Report, queue, |command| {
+            command.arg(owner.to_string()).arg(key.to_bytes()).arg(&token.0.to_be_bytes()[..]).arg(json);
+        });
+        Ok(if reply::integer(&answer.await?)? == 1 { Settled::Applied } else { Settled::Fenced })
+    }
+
+    async fn leave(&self, owner: Owner, queue: &QueueName) -> Result<()> {
+        loop {
+            let answer = self.run("leave at", Script::Leave, queue, |command| {
+                command.arg(owner.to_string());
+            });
+            if reply::integer(&answer.await?)? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn sweep(&self, queue: &QueueName, limit: usize) -> Result<SweepAnswer> {
+        let answer = self.run("sweep at", Script::Sweep, queue, |command| {
+            command.arg(limit.clamp(1, limits::SWEEP_BATCH));
+        });
+        let numbers: Vec<i64> = reply::array(answer.await?)?.iter().map(reply::integer).collect::<Result<_>>()?;
+        let [due, reclaimed, buried, pruned, more] = numbers[..] else { return Err(reply::wrong("five numbers")) };
+        let count = |number: i64| usize::try_from(number).unwrap_or(0);
+        Ok(SweepAnswer {
+            due: count(due),
+            reclaimed: count(reclaimed),
+            buried: count(buried),
+            pruned: count(pruned),
+            more: more == 1,
+        })
+    }
+
+    async fn cancel(&self, id: &TaskId) -> Result<CancelAnswer> {
+        let answer = self.run("cancel at", Script::Cancel, &id.queue, |command| {
+            command.arg(id.key.to_bytes());
+        });
+        Ok(match reply::text(answer.await?)?.as_str() {
+            "cancelled" => CancelAnswer::Cancelled,
+            "requested" => CancelAnswer::Requested,
+            "ended" => CancelAnswer::AlreadyEnded,
+            _ => CancelAnswer::NotFound,
+        })
+    }
+
+    async fn find(&self, id: &TaskId) -> Result<Option<Snapshot>> {
+        self.look(id, "").await
+    }
+
+    async fn wait(&self, id: &TaskId, bound: Duration) -> Result<Option<Snapshot>> {
+        let clock = self.link.clock();
+        let end = clock.monotonic() + bound;
+        let interest = self.listener.interest(self.link.client(), clock, id.key.to_bytes()).await;
+        loop {
+            let told = interest.told();
+            tokio::pin!(told);
+            // Listen before looking, or the end in between would be missed.
+            told.as_mut().enable();
+            let snapshot = self.look(id, self.listener.channel()).await?;
+            let left = end.saturating_sub(clock.monotonic());
+            let goes_on = snapshot.as_ref().is_some_and(|snapshot| !is_over(snapshot));
+            if !goes_on || left.is_zero() {
+                return Ok(snapshot);
+            }
+            // Told or not: the loop looks for itself.
+            drop(clock.timeout(left.min(limits::WAIT_POLL), told).await);
+        }
+    }
+
+    async fn work_arrived(&self, worker: &[(Owner, QueueName)], bound: Duration) -> Result<()> {
+        self.bells.wait(&self.link, &self.namespace, worker, bound).await
+    }
+}
+
+fn is_over(snapshot: &Snapshot) -> bool {
+    snapshot.state.is_final() || snapshot.state == taskq_core::State::Untracked
+}
+
+fn millis(number: i64) -> Option<Duration> {
+    u64::try_from(number).ok().map(Duration::from_millis)
+}
+
+// Arguments -----------------------------------------------------------------------------------------------
+
+/// Whether the short script can take it.
+fn is_plain(envelope: &Envelope) -> bool {
+    envelope.start == Start::Now && envelope.expiry.is_none() && envelope.unique.is_none() && !envelope.own_id
+}
+
+fn batch_arguments(command: &mut Cmd, batch: BatchId) {
+    // A repetition carries the same id, and so finds the same bucket.
+    command.arg(&batch.as_bytes()[..]).arg(batch.made_at_millis() / 600_000);
+}
+
+fn plain_batch(command: &mut Cmd, batch: BatchId, envelopes: &[Envelope]) {
+    batch_arguments(command, batch);
+    let mut by_priority: BTreeMap<u8, Vec<Vec<u8>>> = BTreeMap::new();
+    let tracked: Vec<_> = envelopes.iter().filter(|envelope| envelope.is_tracked()).collect();
+    command.arg(tracked.len());
+    for envelope in tracked {
+        let class = [element::class(envelope.result_ttl), 0];
+        command.arg(envelope.id.key.to_bytes()).arg(&class[..]);
+    }
+    for envelope in envelopes {
+        by_priority.entry(envelope.priority).or_default().push(element::encode(envelope, None));
+    }
+    for (priority, elements) in by_priority {
+        command.arg(priority).arg(elements.len());
+        for element in elements {
+            command.arg(element);
+        }
+    }
+}
+
+fn each(command: &mut Cmd, batch: BatchId, envelopes: &[Envelope]) {
+    batch_arguments(command, batch);
+    let whole = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    for envelope in envelopes {
+        let (start, starts) = match envelope.start {
+            Start::Now => ("n", 0),
+            Start::After(delay) => ("a", whole(delay)),
+            Start::At(time) => ("t", time.as_millis()),
+        };
+        let (expiry, expires) = match envelope.expiry {
+            None => ("-", 0),
+            Some(Expiry::After(duration)) => ("a", whole(duration)),
+            Some(Expiry::At(time)) => ("t", time.as_millis()),
+        };
+        command.arg(element::encode(envelope, envelope.expiry.map(|_| 0)));
+        command.arg(start).arg(starts).arg(expiry).arg(expires).arg(i32::from(envelope.own_id));
+        unique_arguments(command, envelope.unique.as_ref());
+    }
+}
+
+fn unique_arguments(command: &mut Cmd, unique: Option<&UniqueKey>) {
+    let Some(unique) = unique else {
+        command.arg("-").arg(0).arg("-");
+        return;
+    };
+    match unique.until {
+        UniqueUntil::Start => command.arg("s").arg(0),
+        UniqueUntil::End => command.arg("e").arg(0),
+        UniqueUntil::After(duration) => command.arg("a").arg(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
+    };
+    let conflict = match unique.on_conflict {
+        OnConflict::Skip => 's',
+        OnConflict::Replace => 'r',
+    };
+    command.arg(format!("{conflict}{}", unique.key));
+}
+
+fn successes(command: &mut Cmd, owner: Owner, settlements: &[Settlement]) {
+    command.arg(owner.to_string());
+    for Settlement { token, envelope, ending } in settlements {
+        let class = if envelope.is_tracked() { element::class(envelope.result_ttl) } else { 0 };
+        command
+            .arg(envelope.id.key.to_bytes())
+            .arg(&token.0.to_be_bytes()[..])
+            .arg(class)
+            .arg(envelope.attempts.min(255));
+        command.arg(result_of(envelope, ending));
+    }
+}
+
+fn endings(command: &mut Cmd, owner: Owner, settlements: &[Settlement]) {
+    command.arg(owner.to_string());
+    for Settlement { token, envelope, ending } in settlements {
+        let expires = match envelope.expiry {
+            Some(Expiry::At(time)) => Some(time.as_millis()),
+            _ => None,
+        };
+        command.arg(&token.0.to_be_bytes()[..]).arg(element::encode(envelope, expires));
+        match ending {
+            Ending::Succeeded(_) => command.arg("s").arg(result_of(envelope, ending)),
+            Ending::Retry(delay) => command.arg("r").arg(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
+            Ending::Dead(reason) => command.arg("d").arg(reason.as_str()),
+            Ending::Cancelled => command.arg("c").arg(""),
+            Ending::Released => command.arg("l").arg(""),
+        };
+    }
+}
+
+fn result_of<'a>(envelope: &Envelope, ending: &'a Ending) -> &'a str {
+    match ending {
+        Ending::Succeeded(result) if envelope.stores_result => result.as_str(),
+        _ => "",
+    }
+}
+
+// Answers -------------------------------------------------------------------------------------------------
+
+fn accepted(answer: Value) -> Result<Accepted> {
+    let mut fields = reply::array(answer)?.into_iter();
+    let what = fields.next().ok_or_else(|| reply::wrong("an answer")).and_then(reply::text)?;
+    let other = || -> Result<TaskKey> {
+        fields
+            .next()
+            .ok_or_else(|| reply::wrong("a key"))
+            .and_then(reply::bytes)
+            .and_then(|key| TaskKey::from_bytes(&key))
+    };
+    match what.as_str() {
+        "c" => Ok(Accepted::Created),
+        "d" => Ok(Accepted::Duplicate),
+        "h" => Ok(Accepted::Held({ other }()?)),
+        "r" => Ok(Accepted::Replaced({ other }()?)),
+        _ => Err(reply::wrong("c, d, h or r")),
+    }
+}
+
+fn settled(answer: Value) -> Result<Vec<Settled>> {
+    let settled = |byte: &u8| if *byte == b'1' { Settled::Applied } else { Settled::Fenced };
+    Ok(reply::bytes(answer)?.iter().map(settled).collect())
+}
+
+fn beat_answer(answer: Value) -> Result<BeatAnswer> {
+    let mut fields = reply::array(answer)?.into_iter();
+    let mut number = || fields.next().ok_or_else(|| reply::wrong("a number")).and_then(|value| reply::integer(&value));
+    let (alive, ready, sweep_in) = (number()? == 1, number()? == 1, millis(number()?));
+    let cancelled = fields.map(|key| TaskKey::from_bytes(&reply::bytes(key)?)).collect::<Result<_>>()?;
+    Ok(BeatAnswer { alive, cancelled, ready, sweep_in })
+}

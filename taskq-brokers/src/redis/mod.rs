@@ -1,0 +1,57 @@
+//! Redis and Valkey: `redis://` and `rediss://`.
+//!
+//! All keys of one queue share one hash tag, and every transition is one Lua script on that tag: see `scripts/`.
+
+mod address;
+mod bells;
+mod broker;
+mod element;
+mod failure;
+mod inspect;
+mod layout;
+mod link;
+mod listener;
+mod lookup;
+mod reply;
+mod script;
+mod server;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use taskq_core::{Clock, Connection, Result, connection::Opener};
+
+use address::Address;
+use broker::RedisBroker;
+use layout::Layout;
+use script::Time;
+
+/// Opens `redis://user:password@host:port/db` or `rediss://..`.
+///
+/// `?namespace=name` prefixes every key (default `taskq`); `?ca=/path.pem` trusts this authority instead of the common
+/// ones.
+///
+/// # Errors
+/// `InvalidInput` for a wrong URL, `Unavailable` if the server cannot be reached, `Refused` for wrong credentials or an
+/// evicting `maxmemory-policy`, `Unsupported` for a server before 7.0, `Layout` if a newer taskq wrote the data.
+pub async fn connect(url: &str, clock: Clock) -> Result<Connection> {
+    open(Address::parse(url)?, clock, Time::Server, Layout::PRESENT).await
+}
+
+/// The same with a server time that tests can shift: the number at the key `<namespace>:skew`, in milliseconds, is
+/// added to it. Not for production: everybody on the namespace must use it.
+#[doc(hidden)]
+pub async fn connect_with_shifted_time(url: &str, clock: Clock) -> Result<Connection> {
+    open(Address::parse(url)?, clock, Time::Shifted, Layout::PRESENT).await
+}
+
+/// Boxed, since what it opens can open itself again.
+fn open(address: Address, clock: Clock, time: Time, layout: Layout) -> BoxFuture<'static, Result<Connection>> {
+    Box::pin(async move {
+        let shown: Arc<str> = address.shown().into();
+        let broker = RedisBroker::open(address.clone(), clock.clone(), time, layout.clone()).await?;
+        let same_clock = clock.clone();
+        let opener: Opener = Arc::new(move || open(address.clone(), same_clock.clone(), time, layout.clone()));
+        Ok(Connection::new(Arc::new(broker), shown, clock, opener))
+    })
+}

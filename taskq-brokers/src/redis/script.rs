@@ -1,0 +1,155 @@
+//! The Lua scripts, one a transition, each with the shared prelude before it.
+
+use std::sync::OnceLock;
+
+use taskq_core::Namespace;
+
+/// Where scripts take the time from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Time {
+    /// The server's clock.
+    Server,
+    /// The server's clock and the number at `<namespace>:skew`, for tests.
+    Shifted,
+}
+
+macro_rules! scripts {
+    ($($name:ident $file:literal),* $(,)?) => {
+        /// Which script.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub(super) enum Script {
+            $($name),*
+        }
+
+        impl Script {
+            pub(super) const ALL: &[Self] = &[$(Self::$name),*];
+
+            fn body(self) -> &'static str {
+                match self {
+                    $(Self::$name => include_str!(concat!("scripts/", $file, ".lua"))),*
+                }
+            }
+        }
+    };
+}
+
+scripts! {
+    Enqueue "enqueue",
+    EnqueueEach "enqueue_each",
+    Join "join",
+    Beat "beat",
+    Claim "claim",
+    Held "held",
+    Succeed "succeed",
+    Settle "settle",
+    Report "report",
+    Leave "leave",
+    Sweep "sweep",
+    Cancel "cancel",
+    Find "find",
+    Counts "counts",
+    Replay "replay",
+    Now "now",
+}
+
+/// All scripts as a server takes them, with their SHA-1 as it names them.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    sources: Vec<String>,
+    names: OnceLock<Vec<String>>,
+}
+
+impl Scripts {
+    pub(super) fn new(time: Time, namespace: &Namespace) -> Self {
+        Self {
+            sources: Script::ALL.iter().map(|script| source(*script, time, namespace)).collect(),
+            names: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
+    /// The names that a server gave, in the order of [`Script::ALL`].
+    pub(super) fn named(&self, names: Vec<String>) {
+        // The names are digests of the same sources, so the first answer is as good as any.
+        drop(self.names.set(names));
+    }
+
+    pub(super) fn name(&self, script: Script) -> &str {
+        self.names.get().map_or("", |names| &names[script as usize])
+    }
+}
+
+/// A flags line must come first; then where time comes from, the prelude, and the script.
+fn source(script: Script, time: Time, namespace: &Namespace) -> String {
+    let body = script.body();
+    let (flags, rest) = match body.split_once('\n') {
+        Some((flags, rest)) if flags.starts_with("#!") => (format!("{flags}\n"), rest),
+        _ => (String::new(), body),
+    };
+    let clock = match time {
+        Time::Server => "local MERCY = true\nlocal function skew() return 0 end\n".to_owned(),
+        Time::Shifted => format!(
+            "local MERCY = false\nlocal function skew() return tonumber(redis.call('GET', '{namespace}:skew') or '0') end\n"
+        ),
+    };
+    format!("{flags}{clock}{}{rest}", include_str!("scripts/prelude.lua"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_says_what_it_takes_and_answers() {
+        for script in Script::ALL {
+            let body = script.body();
+            let header: String =
+                body.lines().take_while(|line| line.starts_with("--") || line.starts_with("#!")).collect();
+            assert!(header.contains("--"), "{script:?} has no header");
+        }
+    }
+
+    #[test]
+    fn every_key_of_every_script_begins_with_the_queues_prefix() {
+        // One prefix is one hash tag, so a script stays within one slot of a cluster.
+        for script in Script::ALL {
+            let body = format!("{}{}", include_str!("scripts/prelude.lua"), script.body());
+            for call in body.match_indices("call('").map(|(at, _)| &body[at + 6..]) {
+                let (command, rest) = call.split_once('\'').expect("a quoted command");
+                if ["TIME", "INFO", "PUBLISH"].contains(&command) {
+                    continue;
+                }
+                let rest = rest.trim_start_matches([',', ' ']);
+                let rest = if command == "LMPOP" { rest.trim_start_matches(['1', '0', ',', ' ']) } else { rest };
+                let starts = [
+                    "p..",
+                    "own",
+                    "name",
+                    "marks",
+                    "list",
+                    "bucket(",
+                    "READY",
+                    "unpack(READY",
+                    "unpack(old",
+                    "named[1]",
+                ];
+                assert!(
+                    starts.iter().any(|start| rest.starts_with(start)),
+                    "{script:?}: {command} {}",
+                    &rest[..rest.len().min(30)]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_script_walks_the_keyspace() {
+        for script in Script::ALL {
+            let body = script.body();
+            assert!(!body.contains("'KEYS'") && !body.contains("'SCAN'"), "{script:?}");
+        }
+    }
+}

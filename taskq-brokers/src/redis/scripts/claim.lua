@@ -1,0 +1,48 @@
+#!lua flags=allow-oom
+-- ready -> running; expired ones -> expired. ARGV: owner, count.
+-- Answer: {} if the lease is gone; else {token, milliseconds to the next due task or -1, elements...}.
+local owner, count = ARGV[1], tonumber(ARGV[2])
+local t = now()
+if not alive(owner, t) then return {} end
+promote(t, 100)
+local token = call('INCR', p..'seq')
+local own, prefix = p..'own:'..owner, struct.pack('>I8', token)
+local cancelled = call('EXISTS', p..'c') == 1
+local cancelled_untracked = call('EXISTS', p..'cu') == 1
+local answer, taken = {token, -1}, 0
+
+-- Whether an element is to be handed out; ends it if not.
+local function passes(e, key)
+  if cancelled and call('ZREM', p..'c', key) == 1 then return false end
+  if cancelled_untracked and call('ZREM', p..'cu', key) == 1 then return false end
+  if expired(e, t) then end_element(e, 'x', t) return false end
+  return true
+end
+
+while taken < count do
+  local popped = call('LMPOP', 10, READY[1], READY[2], READY[3], READY[4], READY[5], READY[6], READY[7], READY[8],
+    READY[9], READY[10], 'RIGHT', 'COUNT', count - taken)
+  if not popped then break end
+  local fields = {}
+  for _, e in ipairs(popped[2]) do
+    local deliveries, _, flags, _, _, _, _, n = byte(e, 1, 8)
+    local key = sub(e, 9, 8 + n)
+    if not (cancelled or cancelled_untracked or band(flags, 2) ~= 0) or passes(e, key) then
+      if band(flags, 8) ~= 0 then free_unique(unique_of(e), key) end
+      fields[#fields + 1] = key
+      fields[#fields + 1] = prefix..char(deliveries + 1)..sub(e, 2)
+      taken = taken + 1
+      answer[taken + 2] = e
+    end
+  end
+  if #fields > 0 then call('HSET', own, unpack(fields)) end
+end
+if taken < count then
+  -- Free slots are left: ask to be woken.
+  call('ZADD', p..'idle', number(t), owner)
+elseif call('EXISTS', unpack(READY)) > 0 then
+  ring(t)
+end
+local due = next_due()
+if due then answer[2] = math.max(due - t, 0) end
+return answer

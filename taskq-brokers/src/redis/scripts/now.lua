@@ -1,0 +1,2 @@
+-- The broker's time in milliseconds.
+return number(now())

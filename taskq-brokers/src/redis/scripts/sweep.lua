@@ -1,0 +1,41 @@
+#!lua flags=allow-oom
+-- scheduled, retrying -> ready when due; running -> ready, dead or cancelled when the owner's lease has lapsed; drops
+-- old results and dead letters. ARGV: most of each kind. Answer: {due, reclaimed, buried, pruned, 1 if more is left}.
+local limit, t = tonumber(ARGV[1]), now()
+local due = promote(t, limit)
+local lapsed = call('ZRANGEBYSCORE', p..'lease', '-inf', number(t), 'LIMIT', 0, 100)
+if #lapsed > 0 then
+  local mercy = just_restarted()
+  for _, owner in ipairs(lapsed) do
+    if mercy then
+      call('ZADD', p..'lease', number(t + LEASE), owner)
+    else
+      call('ZREM', p..'lease', owner)
+      call('ZREM', p..'idle', owner)
+      call('DEL', p..'bell:'..owner)
+      call('ZADD', p..'gone', number(t), owner)
+    end
+  end
+end
+local reclaimed, buried, more = 0, 0, due == limit or #lapsed == 100
+for _, owner in ipairs(call('ZRANGE', p..'gone', 0, 100)) do
+  local left = limit - reclaimed - buried
+  if left <= 0 then more = true break end
+  local counts, rest = drain_owner(owner, left, true, t)
+  reclaimed, buried = reclaimed + counts.reclaimed, buried + counts.buried
+  if rest then more = true else call('ZREM', p..'gone', owner) end
+end
+local old = call('ZRANGEBYSCORE', p..'buckets', '-inf', number(t), 'LIMIT', 0, limit)
+if #old > 0 then
+  call('UNLINK', unpack(old))
+  call('ZREM', p..'buckets', unpack(old))
+end
+local forgotten = call('ZRANGEBYSCORE', p..'deadz', '-inf', number(t - DEAD_TTL), 'LIMIT', 0, limit)
+if #forgotten > 0 then
+  call('HDEL', p..'dead', unpack(forgotten))
+  call('ZREM', p..'deadz', unpack(forgotten))
+end
+call('ZREMRANGEBYSCORE', p..'cu', '-inf', number(t - 7 * 86400000))
+if due + reclaimed > 0 then ring(t) end
+if #old == limit or #forgotten == limit then more = true end
+return {due, reclaimed, buried, #old + #forgotten, more and 1 or 0}

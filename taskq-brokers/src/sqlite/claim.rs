@@ -1,0 +1,155 @@
+//! Hands out tasks: highest priority first, oldest first within one, each counted and fenced in the same step.
+
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, params};
+use taskq_core::{
+    broker::{ClaimAnswer, Claimed},
+    clock::Timestamp,
+    envelope::Envelope,
+    error::Result as CoreResult,
+    id::{DeliveryToken, Owner, QueueName, TaskId, TaskKey},
+    invocation::Expiry,
+    limits,
+    state::DeadReason,
+};
+
+use super::{
+    bounds::{ENDED_BY_CLAIM, PROMOTED_BY_CLAIM},
+    failure::Failure,
+    lease::Lease,
+    queue_row::QueueRow,
+    step::Step,
+    sweep,
+    task_row::{End, TaskRow, task_columns},
+};
+
+/// Takes up to `count` ready tasks for the owner.
+pub(super) fn claim(step: &Step<'_>, name: &QueueName, owner: Owner, count: usize) -> Result<ClaimAnswer, Failure> {
+    let count = count.min(limits::CLAIM_BATCH);
+    let Some(mut queue) = QueueRow::find(step, name)? else { return Err(Failure::no_lease(owner)) };
+    let Some(lease) = Lease::living(step, &queue, owner)? else { return Err(Failure::no_lease(owner)) };
+    sweep::promote_due(step, &mut queue, name, PROMOTED_BY_CLAIM)?;
+    let mut claimed = Vec::with_capacity(count);
+    let mut ended = 0;
+    while claimed.len() < count && ended < ENDED_BY_CLAIM {
+        let first = first_in_line(step, &queue, count - claimed.len())?;
+        if first.is_empty() {
+            break;
+        }
+        for ready in first {
+            match hand_out(step, &mut queue, name, &lease, ready)? {
+                Some(task) => claimed.push(task),
+                None => ended += 1,
+            }
+        }
+    }
+    let next_due = next_due(step, &queue)?;
+    queue.store(step)?;
+    Ok(ClaimAnswer { claimed, next_due })
+}
+
+/// A ready task, about to be handed out.
+struct Ready {
+    task: TaskRow,
+    expires: Option<i64>,
+    deliveries: u8,
+    body: Option<Vec<u8>>,
+}
+
+fn first_in_line(step: &Step<'_>, queue: &QueueRow, count: usize) -> Result<Vec<Ready>, Failure> {
+    // in: queue, count; out: ready tasks in their order
+    let mut statement = step.sql(concat!(
+        "SELECT ",
+        task_columns!(),
+        ", expires, deliveries, body FROM taskq_tasks WHERE queue = ?1 AND state = 1 ORDER BY place LIMIT ?2"
+    ))?;
+    let rows = statement.query_map(params![queue.number, count as i64], |row| {
+        Ok(Ready { task: TaskRow::read(row)?, expires: row.get(8)?, deliveries: row.get(9)?, body: row.get(10)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// `ready -> running`; or expired, or dead if its bytes do not decode: then there is nothing to hand out.
+fn hand_out(
+    step: &Step<'_>,
+    queue: &mut QueueRow,
+    name: &QueueName,
+    lease: &Lease,
+    ready: Ready,
+) -> Result<Option<Claimed>, Failure> {
+    let task = &ready.task;
+    if ready.expires.is_some_and(|expires| expires <= step.millis()) {
+        task.end(step, queue, name, End::Expired, None)?;
+        return Ok(None);
+    }
+    let Ok(envelope) = decode(name, &task.key, ready.body.as_deref().unwrap_or_default(), ready.expires) else {
+        task.bury(step, queue, name, DeadReason::Undecodable)?;
+        return Ok(None);
+    };
+    let freed = task.free_unique_key_at_start(step, queue)?;
+    let token = queue.next_token();
+    let deliveries = ready.deliveries.saturating_add(1);
+    // in: task, lease, token, deliveries, whether the unique key was freed; ready -> running
+    step.sql(
+        "UPDATE taskq_tasks SET state = 2, lease = ?2, token = ?3, deliveries = ?4,
+         unique_key = CASE WHEN ?5 THEN NULL ELSE unique_key END WHERE task = ?1",
+    )?
+    .execute(params![task.task, lease.number, token.0 as i64, deliveries, freed])?;
+    Ok(Some(Claimed { token, deliveries, envelope }))
+}
+
+/// The envelope of a row: its bytes, its key, and the expiry, which is a column.
+pub(super) fn decode(name: &QueueName, key: &[u8], body: &[u8], expires: Option<i64>) -> CoreResult<Envelope> {
+    let id = TaskId::new(name.clone(), TaskKey::from_bytes(key)?);
+    let mut envelope = Envelope::decode(id, body)?;
+    envelope.expiry = expires.map(|expires| Expiry::At(Timestamp::from_millis(expires)));
+    Ok(envelope)
+}
+
+/// How long it is until a scheduled or retrying task is due.
+pub(super) fn next_due(step: &Step<'_>, queue: &QueueRow) -> Result<Option<Duration>, Failure> {
+    // in: queue; out: the earliest due time
+    let due: Option<i64> = step
+        .sql("SELECT min(due) FROM taskq_tasks WHERE queue = ?1 AND due IS NOT NULL")?
+        .query_row([queue.number], |row| row.get(0))?;
+    Ok(due.map(|due| Timestamp::from_millis(due).since(step.now())))
+}
+
+/// Everything that the owner holds, under the tokens it was handed out with.
+pub(super) fn held(step: &Step<'_>, name: &QueueName, owner: Owner) -> Result<Vec<Claimed>, Failure> {
+    let Some(queue) = QueueRow::find(step, name)? else { return Ok(Vec::new()) };
+    // in: queue, owner; out: its tasks in the order of their hand-out
+    let mut statement = step.sql(
+        "SELECT t.key, t.token, t.deliveries, t.expires, t.body FROM taskq_leases l JOIN taskq_tasks t ON t.lease = l.lease
+         WHERE l.queue = ?1 AND l.owner = ?2 ORDER BY t.token",
+    )?;
+    let rows = statement.query_map(params![queue.number, owner.to_string()], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+    })?;
+    let mut held = Vec::new();
+    for row in rows {
+        let (key, token, deliveries, expires, body): (Vec<u8>, i64, u8, Option<i64>, Vec<u8>) = row?;
+        // It decoded when it was handed out.
+        if let Ok(envelope) = decode(name, &key, &body, expires) {
+            held.push(Claimed { token: DeliveryToken(token.unsigned_abs()), deliveries, envelope });
+        }
+    }
+    Ok(held)
+}
+
+/// Whether this row, found by queue and key, is held under `token` by a living lease of the owner.
+pub(super) fn is_held(
+    step: &Step<'_>,
+    queue: &QueueRow,
+    lease: &Lease,
+    key: &[u8],
+    token: DeliveryToken,
+) -> Result<Option<i64>, Failure> {
+    // in: queue, key, lease, token; out: the task
+    let task = step
+        .sql("SELECT task FROM taskq_tasks WHERE queue = ?1 AND key = ?2 AND lease = ?3 AND token = ?4 AND state = 2")?
+        .query_row(params![queue.number, key, lease.number, token.0 as i64], |row| row.get(0))
+        .optional()?;
+    Ok(task)
+}

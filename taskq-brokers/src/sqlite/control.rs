@@ -1,0 +1,68 @@
+//! Changes what the file holds, for operators: dead letters run again or are dropped.
+
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, params};
+use taskq_core::{broker::Control, error::Result, id::TaskId, state::State};
+
+use super::{
+    broker::SqliteBroker, claim::decode, enqueue, failure::Failure, queue_row::QueueRow, step::Step, task_row::TaskRow,
+};
+
+#[async_trait]
+impl Control for SqliteBroker {
+    async fn replay(&self, id: &TaskId) -> Result<bool> {
+        let wanted = id.clone();
+        self.write("replay", id, move |step| replay(step, &wanted)).await
+    }
+
+    async fn drop_dead(&self, id: &TaskId) -> Result<bool> {
+        let wanted = id.clone();
+        self.write("drop", id, move |step| drop_dead(step, &wanted)).await
+    }
+}
+
+/// `dead -> ready`, at the end of the line, with all attempts. It keeps the time of its death for paging.
+fn replay(step: &Step<'_>, id: &TaskId) -> Result<bool, Failure> {
+    let Some((mut queue, task)) = find_dead(step, id)? else { return Ok(false) };
+    // in: task; out: its envelope
+    let body: Option<Vec<u8>> = step
+        .sql("SELECT body FROM taskq_tasks WHERE task = ?1")?
+        .query_row([task.task], |row| row.get(0))
+        .optional()?
+        .flatten();
+    let body = body.unwrap_or_default();
+    // Bytes that do not decode go as they are: a newer worker may know them, and an older one buries them again.
+    let fresh = match decode(&id.queue, &task.key, &body, None) {
+        Ok(mut envelope) => {
+            envelope.forget_failures();
+            envelope.encode()
+        }
+        Err(_) => body,
+    };
+    let place = queue.last_place_beside(task.place);
+    // in: task, place, envelope; dead -> ready
+    step.sql(
+        "UPDATE taskq_tasks SET state = 1, place = ?2, body = ?3, attempts = 0, deliveries = 0, expires = NULL, prune = NULL,
+         reason = NULL, token = NULL WHERE task = ?1",
+    )?
+    .execute(params![task.task, place, fresh])?;
+    step.ring_for_work(&id.queue);
+    queue.store(step)?;
+    Ok(true)
+}
+
+/// `dead -> forgotten`; but the enqueue call that made it is still recognised.
+fn drop_dead(step: &Step<'_>, id: &TaskId) -> Result<bool, Failure> {
+    let Some((queue, task)) = find_dead(step, id)? else { return Ok(false) };
+    if !id.key.is_own() {
+        enqueue::remember(step, &queue, &task.key)?;
+    }
+    task.forget(step)?;
+    Ok(true)
+}
+
+fn find_dead(step: &Step<'_>, id: &TaskId) -> Result<Option<(QueueRow, TaskRow)>, Failure> {
+    let Some(queue) = QueueRow::find(step, &id.queue)? else { return Ok(None) };
+    let task = enqueue::find(step, &queue, &id.key.to_bytes())?.filter(|task| task.state == State::Dead);
+    Ok(task.map(|task| (queue, task)))
+}

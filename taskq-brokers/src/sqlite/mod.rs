@@ -1,0 +1,84 @@
+//! The embedded broker: one SQLite file, shared by any number of processes of one machine. What it acknowledged is on
+//! disk.
+//!
+//! ```text
+//!            Connection  (all clones share one of these)
+//!                |
+//!          SqliteBroker            broker.rs, inspect.rs, control.rs: the doors
+//!           /    |     \
+//!      Writer  Reader  Waiting     three threads: group commit; reads that block nobody; who waits for what
+//!         |      |        |
+//!      file.db (WAL)   file.db-bells/*     one unix datagram socket for each connection that waits
+//! ```
+//!
+//! Every state change is a *step*: a function over an open transaction (`enqueue.rs`, `claim.rs`, `settle.rs`, `lease.rs`,
+//! `sweep.rs`, `cancel.rs`). The writer runs as many steps as are queued in one `BEGIN IMMEDIATE` transaction, each in a
+//! savepoint of its own, commits once, answers all, then rings the bells of whoever waits. `schema.sql` is the table of
+//! `state.rs` as columns.
+
+mod address;
+mod bell;
+mod boot;
+mod bounds;
+mod broker;
+mod busy;
+mod cancel;
+mod claim;
+mod control;
+mod enqueue;
+mod failure;
+mod file;
+mod find;
+mod inspect;
+mod layout;
+mod lease;
+mod queue_row;
+mod reader;
+mod ringer;
+mod settle;
+mod step;
+mod sweep;
+mod task_row;
+mod waiting;
+mod writer;
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use taskq_core::{
+    clock::Clock,
+    connection::{Connection, Opener},
+    error::Result,
+};
+
+use address::Address;
+use broker::SqliteBroker;
+use layout::Layout;
+
+/// Opens, or creates, the SQLite file of `url`.
+///
+/// `sqlite://relative/path.db` or `sqlite:///absolute/path.db`, with the options `namespace=` (several apps in one file)
+/// and `synchronous=full` (the default: what is acknowledged survives power loss) or `synchronous=normal` (it survives a
+/// crash of the program, and power loss may take the last moments).
+///
+/// The file must be on a local disk, in a folder that exists. Anything wrong is an error that names the path and the cure.
+pub async fn connect(url: &str, clock: Clock) -> Result<Connection> {
+    connect_with(Address::parse(url)?, clock, Layout::present()).await
+}
+
+/// The same for a version of the layout that a test chooses.
+pub(crate) async fn connect_with(address: Address, clock: Clock, layout: Layout) -> Result<Connection> {
+    let broker = SqliteBroker::open(&address, &clock, layout).await?;
+    let shown = address.shown();
+    let same_clock = clock.clone();
+    let opener: Opener = Arc::new(move || open_again(address.clone(), same_clock.clone(), layout));
+    Ok(Connection::new(Arc::new(broker), shown, clock, opener))
+}
+
+/// Boxed, because opening holds the way to open again.
+fn open_again(
+    address: Address,
+    clock: Clock,
+    layout: Layout,
+) -> Pin<Box<dyn Future<Output = Result<Connection>> + Send>> {
+    Box::pin(connect_with(address, clock, layout))
+}
