@@ -87,7 +87,13 @@ async fn index(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
     bar.finish_and_clear();
     // The checksum of the list of checksums: `find .. | sort | xargs sha256sum | sha256sum` prints the same.
     let sha256: String = all.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    println!("files {}\nbytes {}\nlines {}\nwords {}\nsha256 {sha256}", paths.len(), total.bytes, total.lines, total.words);
+    println!(
+        "files {}\nbytes {}\nlines {}\nwords {}\nsha256 {sha256}",
+        paths.len(),
+        total.bytes,
+        total.lines,
+        total.words
+    );
     Ok(())
 }
 

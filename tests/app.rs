@@ -46,9 +46,8 @@ fn check_lists_tasks_tests_the_broker_and_explains_the_configuration() {
 fn a_task_is_enqueued_by_name_and_its_result_printed() {
     let folder = TempFolder::new();
     std::fs::write(folder.file("three"), "one two\nthree\n").expect("writes");
-    let worker = ChildProcess::spawn(
-        Command::new(example_program("index_files")).arg("worker").current_dir(folder.path()),
-    );
+    let worker =
+        ChildProcess::spawn(Command::new(example_program("index_files")).arg("worker").current_dir(folder.path()));
     let path = folder.file("three");
     let arguments = format!("{{\"path\": \"{}\"}}", path.display());
     let output = app(&folder, &["enqueue", "index_file", &arguments, "--wait", "30s", "--id", "mine"], &[]);

@@ -73,7 +73,13 @@ impl Figure {
     fn print(&self) {
         let least = self.runs.iter().copied().fold(f64::INFINITY, f64::min);
         let most = self.runs.iter().copied().fold(0.0, f64::max);
-        println!("{:32} {:>12.1} {:8} (min {least:.1}, max {most:.1}, {} runs)", self.name, self.median(), self.unit, self.runs.len());
+        println!(
+            "{:32} {:>12.1} {:8} (min {least:.1}, max {most:.1}, {} runs)",
+            self.name,
+            self.median(),
+            self.unit,
+            self.runs.len()
+        );
     }
 }
 
@@ -281,9 +287,16 @@ async fn main() -> Outcome<()> {
 
 fn names(product: Product) -> &'static [&'static str] {
     match product {
-        Product::Redis => {
-            &["ping", "enqueue one", "result in hand", "enqueue_all untracked", "enqueue_all", "drain untracked", "drain", "flow"]
-        }
+        Product::Redis => &[
+            "ping",
+            "enqueue one",
+            "result in hand",
+            "enqueue_all untracked",
+            "enqueue_all",
+            "drain untracked",
+            "drain",
+            "flow",
+        ],
         Product::Sqlite => &[
             "fsyncs",
             "full: enqueue one",

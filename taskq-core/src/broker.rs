@@ -54,7 +54,8 @@ pub trait Broker: Debug + Send + Sync {
     async fn held(&self, owner: Owner, queue: &QueueName) -> Result<Vec<Claimed>>;
 
     /// Ends attempts. Each is applied if `owner` still holds it under its token and has a living lease; otherwise it is
-    /// `Fenced` and nothing changes. Result stored, unique key freed, waiters told, in the same step.
+    /// `Fenced` and nothing changes. Result stored, unique key freed, waiters told, in the same step. A task whose
+    /// cancellation was asked for does not go back: `Retry` and `Released` end it as cancelled.
     async fn settle(&self, owner: Owner, queue: &QueueName, settlements: &[Settlement]) -> Result<Vec<Settled>>;
 
     /// Keeps a progress report of a running attempt; fenced like a settlement.

@@ -220,7 +220,7 @@ macro_rules! broker_conformance {
                 a_dead_letter_can_be_dropped dead_letters_come_in_pages dead_letters_age_out;
             cancel: a_waiting_task_is_cancelled_at_once a_running_task_is_told a_cancel_survives_the_worker
                 what_has_ended_cannot_be_cancelled a_cancelled_attempt_ends_as_cancelled
-                an_untracked_task_can_be_cancelled;
+                an_untracked_task_can_be_cancelled a_cancelled_task_is_not_retried;
             unique: a_held_key_skips_the_second replacing_takes_the_place_of_a_waiting_holder
                 a_running_holder_is_not_replaced a_key_until_start_is_free_when_the_task_starts
                 a_key_for_a_time_outlives_its_task a_key_is_freed_however_its_task_ends

@@ -97,6 +97,11 @@ fn close(
         return Ok(Settled::Fenced);
     }
     match &closing.ending {
+        // What somebody cancelled is not handed out again.
+        ClosingEnding::Retry(..) | ClosingEnding::Released(_) if task.cancel => {
+            keep_attempts(step, &task, closing)?;
+            task.end(step, queue, name, End::Cancelled, Some(closing.token))?;
+        }
         ClosingEnding::Succeeded(result) => succeed(step, queue, name, &task, closing, result.as_ref())?,
         ClosingEnding::Dead(reason, body) => die(step, queue, name, &task, closing, *reason, body)?,
         ClosingEnding::Cancelled => task.end(step, queue, name, End::Cancelled, Some(closing.token))?,
@@ -104,6 +109,13 @@ fn close(
         ClosingEnding::Released(body) => release(step, name, &task, closing, body)?,
     }
     Ok(Settled::Applied)
+}
+
+/// Counts the failures that the last attempt added.
+fn keep_attempts(step: &Step<'_>, task: &TaskRow, closing: &Closing) -> Result<(), Failure> {
+    // in: task, failed attempts
+    step.sql("UPDATE taskq_tasks SET attempts = ?2 WHERE task = ?1")?.execute(params![task.task, closing.attempts])?;
+    Ok(())
 }
 
 /// A task and who holds it: the lease and the token of its last hand-out.

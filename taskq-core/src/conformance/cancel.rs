@@ -87,6 +87,19 @@ pub async fn a_cancelled_attempt_ends_as_cancelled(stage: Stage) {
     assert!(stage.claim(owner, 1).await.is_empty());
 }
 
+/// A task that was to be cancelled is not handed out again, whatever its attempt ends in.
+pub async fn a_cancelled_task_is_not_retried(stage: Stage) {
+    let owner = stage.worker().await;
+    for ending in [Ending::Retry(Duration::ZERO), Ending::Released] {
+        let id = stage.enqueue_one().await;
+        let claimed = stage.claim_one(owner).await;
+        assert_eq!(cancel(&stage, &id).await, CancelAnswer::Requested);
+        assert_eq!(stage.settle(owner, &claimed, ending).await, Settled::Applied);
+        assert_eq!(stage.state(&id).await, Some(State::Cancelled));
+        assert!(stage.claim(owner, 1).await.is_empty());
+    }
+}
+
 /// An untracked task that waits is not started after its cancellation.
 pub async fn an_untracked_task_can_be_cancelled(stage: Stage) {
     let (first, second) = (stage.untracked(1), stage.untracked(2));

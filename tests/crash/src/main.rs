@@ -3,10 +3,7 @@
 //! Every execution is appended to the file HISTORY, outside the broker, before its result exists: what the tests check
 //! against. At the end (SIGTERM) it prints `tally` and its counts.
 
-use std::{
-    io::Write,
-    sync::Mutex,
-};
+use std::{io::Write, sync::Mutex};
 
 use taskq::prelude::*;
 
@@ -45,11 +42,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [_, url, slots, history] = arguments.as_slice() else { return Err("crash-worker URL SLOTS HISTORY".into()) };
     let history = std::fs::File::options().create(true).append(true).open(history)?;
     let connection = taskq::connect(url).await?;
-    let worker = Worker::builder(connection)
-        .app(History(Mutex::new(history)))
-        .queue("crash", slots.parse()?)
-        .start()
-        .await?;
+    let worker =
+        Worker::builder(connection).app(History(Mutex::new(history))).queue("crash", slots.parse()?).start().await?;
     println!("ready {}", worker.id());
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     terminate.recv().await;

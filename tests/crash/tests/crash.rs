@@ -120,7 +120,10 @@ async fn kill_one_and_stop_one(url: &str, seed_number: u64, tasks: u64) -> u64 {
     let counts = connection.inspect().counts(&"crash".parse().expect("valid")).await.expect("counts");
     assert_eq!(counts, taskq::Counts::default(), "seed {seed_number}: nothing is left");
     let twice = executions.values().filter(|count| **count > 1).count();
-    println!("seed {seed_number}: {} tasks, 0 lost, {twice} ran again after a lost lease, {refused} stale writes refused", tasks + 200);
+    println!(
+        "seed {seed_number}: {} tasks, 0 lost, {twice} ran again after a lost lease, {refused} stale writes refused",
+        tasks + 200
+    );
     refused
 }
 

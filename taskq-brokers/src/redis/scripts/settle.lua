@@ -13,7 +13,8 @@ for i = 2, #ARGV, 4 do
   if v and sub(v, 1, 8) == token then
     call('HDEL', own, key)
     call('HDEL', p..'pg', key)
-    if what ~= 'l' and what ~= 'r' then call('HDEL', p..'cr', key) end
+    -- What somebody cancelled is not handed out again.
+    if call('HDEL', p..'cr', key) == 1 and (what == 'r' or what == 'l') then what, with = 'c', '' end
     if what == 's' or what == 'c' then
       if needs_marker(e) then call('HDEL', p..'m', key) end
       free_unique(unique_of(e), key)

@@ -306,6 +306,10 @@ impl MemoryQueue {
             return if applied { Settled::Applied } else { Settled::Fenced };
         }
         match ending {
+            // What somebody cancelled is not handed out again.
+            Ending::Retry(_) | Ending::Released if self.is_cancel_requested(key) => {
+                self.end(now, envelope, State::Cancelled, None, Some(*token));
+            }
             Ending::Succeeded(result) => {
                 let result = envelope.stores_result.then(|| result.clone());
                 self.end(now, envelope, State::Succeeded, result, Some(*token));
@@ -323,6 +327,10 @@ impl MemoryQueue {
             }
         }
         Settled::Applied
+    }
+
+    fn is_cancel_requested(&self, key: &TaskKey) -> bool {
+        self.live.get(key).is_some_and(|live| live.cancel_requested)
     }
 
     fn put_back(&mut self, envelope: &Envelope, place: impl FnOnce(&mut Self) -> Place) {
