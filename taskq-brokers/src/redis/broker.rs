@@ -19,6 +19,7 @@ use taskq_core::{
 
 use super::{
     address::Address,
+    batches::Batches,
     bells::Bells,
     element::{self, Element},
     layout::Layout,
@@ -34,6 +35,7 @@ use super::{
 pub(super) struct RedisBroker {
     pub(super) link: Link,
     pub(super) namespace: String,
+    batches: Batches,
     bells: Bells,
     listener: Listener,
     listed: Mutex<HashSet<QueueName>>,
@@ -53,6 +55,7 @@ impl RedisBroker {
         Ok(Self {
             link,
             namespace: address.namespace().to_string(),
+            batches: Batches::default(),
             bells: Bells::default(),
             listener: Listener::new(channel),
             listed: Mutex::default(),
@@ -145,17 +148,25 @@ impl Broker for RedisBroker {
             return Err(Error::invalid("enqueue to", queue, cure));
         }
         self.list_queue(queue).await?;
-        if envelopes.iter().all(is_plain) {
-            let answer =
-                self.run("enqueue at", Script::Enqueue, queue, |command| plain_batch(command, batch, envelopes));
-            let accepted = match reply::integer(&answer.await?)? {
-                1 => Accepted::Created,
-                _ => Accepted::Duplicate,
-            };
-            return Ok(vec![accepted; envelopes.len()]);
-        }
-        let answer = self.run("enqueue at", Script::EnqueueEach, queue, |command| each(command, batch, envelopes));
-        match answer.await? {
+        let answer = match (envelopes, envelopes.iter().all(is_plain)) {
+            ([envelope], true) if envelope.is_tracked() => match self.batches.is_first(self.link.clock(), batch) {
+                true => {
+                    self.run("enqueue at", Script::EnqueueOne, queue, |command| one(command, batch, envelope)).await?
+                }
+                false => {
+                    self.run("enqueue at", Script::EnqueueEach, queue, |command| again(command, batch, envelope))
+                        .await?
+                }
+            },
+            (_, true) => {
+                self.run("enqueue at", Script::Enqueue, queue, |command| plain(command, batch, envelopes)).await?
+            }
+            (_, false) => {
+                self.run("enqueue at", Script::EnqueueEach, queue, |command| each(command, batch, envelopes)).await?
+            }
+        };
+        match answer {
+            Value::Int(1) => Ok(vec![Accepted::Created; envelopes.len()]),
             Value::Int(_) => Ok(vec![Accepted::Duplicate; envelopes.len()]),
             answers => reply::array(answers)?.into_iter().map(accepted).collect(),
         }
@@ -302,7 +313,7 @@ impl Broker for RedisBroker {
                 return Ok(snapshot);
             }
             // Told or not: the loop looks for itself.
-            drop(clock.timeout(left.min(limits::WAIT_POLL), told).await);
+            let _told = clock.timeout(left.min(limits::WAIT_POLL), told).await;
         }
     }
 
@@ -331,14 +342,31 @@ fn batch_arguments(command: &mut Cmd, batch: BatchId) {
     command.arg(&batch.as_bytes()[..]).arg(batch.made_at_millis() / 600_000);
 }
 
-fn plain_batch(command: &mut Cmd, batch: BatchId, envelopes: &[Envelope]) {
+/// The marker of a task without expiry and unique key, as `marker_of` in `prelude.lua` makes it.
+fn plain_marker(envelope: &Envelope) -> [u8; 2] {
+    [element::class(envelope.result_ttl), 0]
+}
+
+fn one(command: &mut Cmd, batch: BatchId, envelope: &Envelope) {
+    batch_arguments(command, batch);
+    command.arg(envelope.id.key.to_bytes()).arg(&plain_marker(envelope)[..]);
+    command.arg(envelope.priority).arg(element::encode(envelope, None));
+}
+
+/// One that may have been accepted before: it is looked up, and leaves a mark.
+fn again(command: &mut Cmd, batch: BatchId, envelope: &Envelope) {
+    batch_arguments(command, batch);
+    command.arg(element::encode(envelope, None)).arg("n").arg(0).arg("-").arg(0).arg(1);
+    unique_arguments(command, None);
+}
+
+fn plain(command: &mut Cmd, batch: BatchId, envelopes: &[Envelope]) {
     batch_arguments(command, batch);
     let mut by_priority: BTreeMap<u8, Vec<Vec<u8>>> = BTreeMap::new();
     let tracked: Vec<_> = envelopes.iter().filter(|envelope| envelope.is_tracked()).collect();
     command.arg(tracked.len());
     for envelope in tracked {
-        let class = [element::class(envelope.result_ttl), 0];
-        command.arg(envelope.id.key.to_bytes()).arg(&class[..]);
+        command.arg(envelope.id.key.to_bytes()).arg(&plain_marker(envelope)[..]);
     }
     for envelope in envelopes {
         by_priority.entry(envelope.priority).or_default().push(element::encode(envelope, None));

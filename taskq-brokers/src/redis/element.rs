@@ -80,7 +80,6 @@ pub(super) fn encode(envelope: &Envelope, expires: Option<i64>) -> Vec<u8> {
 #[derive(Debug)]
 pub(super) struct Element {
     pub(super) deliveries: u8,
-    pub(super) key: TaskKey,
     /// The envelope, or why it does not decode.
     pub(super) envelope: Result<Envelope>,
 }
@@ -102,7 +101,7 @@ pub(super) fn decode(queue: &QueueName, element: &[u8]) -> Result<Element> {
         let (length, after) = split(rest, 1)?;
         rest = split(after, usize::from(length[0]))?.1;
     }
-    let id = TaskId::new(queue.clone(), key.clone());
+    let id = TaskId::new(queue.clone(), key);
     let envelope = match version {
         VERSION => Envelope::decode(id, rest).map(|envelope| Envelope {
             // Kept with the task, so that it still holds after a retry.
@@ -114,7 +113,7 @@ pub(super) fn decode(queue: &QueueName, element: &[u8]) -> Result<Element> {
             Err(Error::new(ErrorKind::Layout, "decode", id).because(cure))
         }
     };
-    Ok(Element { deliveries, key, envelope })
+    Ok(Element { deliveries, envelope })
 }
 
 fn split(bytes: &[u8], at: usize) -> Result<(&[u8], &[u8])> {
@@ -132,7 +131,7 @@ mod tests {
         let envelope = invocation.into_envelope().expect("valid");
         for expires in [None, Some(1_800_000_000_000)] {
             let read = decode(&envelope.id.queue, &encode(&envelope, expires)).expect("reads");
-            assert_eq!((read.deliveries, &read.key), (0, &envelope.id.key));
+            assert_eq!(read.deliveries, 0);
             let expiry = expires.map(|millis| Expiry::At(Timestamp::from_millis(millis)));
             assert_eq!(read.envelope.expect("decodes"), Envelope { expiry, ..envelope.clone() });
         }

@@ -3,6 +3,7 @@
 //! All keys of one queue share one hash tag, and every transition is one Lua script on that tag: see `scripts/`.
 
 mod address;
+mod batches;
 mod bells;
 mod broker;
 mod element;

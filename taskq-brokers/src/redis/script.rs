@@ -1,6 +1,6 @@
 //! The Lua scripts, one a transition, each with the shared prelude before it.
 
-use std::sync::OnceLock;
+use std::{collections::HashSet, sync::OnceLock};
 
 use taskq_core::Namespace;
 
@@ -35,6 +35,7 @@ macro_rules! scripts {
 
 scripts! {
     Enqueue "enqueue",
+    EnqueueOne "enqueue_one",
     EnqueueEach "enqueue_each",
     Join "join",
     Beat "beat",
@@ -95,7 +96,39 @@ fn source(script: Script, time: Time, namespace: &Namespace) -> String {
             "local MERCY = false\nlocal function skew() return tonumber(redis.call('GET', '{namespace}:skew') or '0') end\n"
         ),
     };
-    format!("{flags}{clock}{}{rest}", include_str!("scripts/prelude.lua"))
+    let needed = needed_blocks(include_str!("scripts/prelude.lua"), rest);
+    let clock = if needed.contains("skew()") || rest.contains("skew()") { clock } else { String::new() };
+    format!("{flags}{clock}{needed}{rest}")
+}
+
+/// Those blocks of the prelude whose names the script uses, and those that they use in turn.
+fn needed_blocks(prelude: &str, script: &str) -> String {
+    let blocks: Vec<&str> = prelude.split("\n\n").collect();
+    let mut used: HashSet<&str> = words(script).chain(["p"]).collect();
+    let mut needed = vec![false; blocks.len()];
+    // A block only uses what stands before it, so one walk backwards finds all.
+    for (index, block) in blocks.iter().enumerate().rev() {
+        if names_of(block).any(|name| used.contains(name)) {
+            needed[index] = true;
+            used.extend(words(block));
+        }
+    }
+    let chosen = blocks.iter().zip(needed).filter(|(_, needed)| *needed).map(|(block, _)| *block);
+    chosen.fold(String::new(), |text, block| text + block + "\n")
+}
+
+fn words(lua: &str) -> impl Iterator<Item = &str> {
+    let code = lua.lines().map(|line| line.split_once("--").map_or(line, |(code, _comment)| code));
+    code.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')).filter(|word| !word.is_empty())
+}
+
+/// What a block defines at its top level.
+fn names_of(block: &str) -> impl Iterator<Item = &str> {
+    block.lines().filter_map(|line| line.strip_prefix("local ")).flat_map(|line| {
+        let line = line.strip_prefix("function ").unwrap_or(line);
+        let end = line.find(['=', '(']).unwrap_or(line.len());
+        line[..end].split(',').map(str::trim)
+    })
 }
 
 #[cfg(test)]
@@ -143,6 +176,16 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_script_is_loaded_with_what_it_needs_and_no_more() {
+        let namespace = Namespace::new("n").expect("valid");
+        let enqueue = source(Script::Enqueue, Time::Server, &namespace);
+        assert!(enqueue.contains("local function ring") && enqueue.contains("local function now"));
+        assert!(!enqueue.contains("drain_owner") && !enqueue.contains("CLASSES"), "{enqueue}");
+        let sweep = source(Script::Sweep, Time::Server, &namespace);
+        assert!(sweep.starts_with("#!lua flags=allow-oom\n") && sweep.contains("local function drain_owner"));
     }
 
     #[test]

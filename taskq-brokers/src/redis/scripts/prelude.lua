@@ -5,12 +5,20 @@
 --   1 deliveries | 2 version | 3 flags | 4 priority digit | 5 max deliveries | 6 class of time to live | 7 attempts
 --   8 length of key | key | 14 digits of expiry if flag 2 | length and unique key if flag 4 or 8 | envelope as JSON
 -- Flags: 1 tracked, 2 expires, 4 unique until the end, 8 unique until the start.
+--
+-- Blocks are parted by blank lines. A script is loaded with those blocks alone that it needs: defining functions takes
+-- longer than most commands.
+
 local p = KEYS[1]
 local call, byte, sub, char, band = redis.call, string.byte, string.sub, string.char, bit.band
+
 local LEASE = 4500
+
 local DEAD_TTL = 30 * 86400000
+
 -- Milliseconds that results of each class live at least; a bucket covers one such span.
 local CLASSES = {60000, 600000, 3600000, 21600000, 86400000, 604800000, 2592000000, 31536000000, 315360000000}
+
 local READY = {p..'r9', p..'r8', p..'r7', p..'r6', p..'r5', p..'r4', p..'r3', p..'r2', p..'r1', p..'r0'}
 
 local function now()
