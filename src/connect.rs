@@ -1,6 +1,6 @@
 //! From a URL to a connection: the one list of brokers.
 
-use taskq_core::{Clock, Connection, Error, ErrorKind, Result, broker::memory};
+use taskq_core::{Clock, Connection, Error, Result, broker::memory};
 
 /// Opens the broker that `url` names.
 ///
@@ -42,7 +42,7 @@ pub async fn connect_with(url: &str, clock: Clock) -> Result<Connection> {
 #[cfg(any(not(feature = "sqlite"), not(feature = "redis")))]
 fn without_feature(feature: &'static str) -> Error {
     let cure = format!("this program was built without the feature \"{feature}\" of taskq-rs; enable it in Cargo.toml");
-    Error::new(ErrorKind::Unsupported, "connect to", format!("{feature}://")).because(cure)
+    Error::new(taskq_core::ErrorKind::Unsupported, "connect to", format!("{feature}://")).because(cure)
 }
 
 /// Never shows more than the scheme: the rest may hold a password.

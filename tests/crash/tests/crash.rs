@@ -94,7 +94,7 @@ async fn kill_one_and_stop_one(url: &str, seed_number: u64, tasks: u64) -> u64 {
     let held: Vec<_> = (0..200).map(|number| square::with(tasks + number, 50_000)).collect();
     let held = client.enqueue_all(held).await.expect("enqueues");
     wait_until_busy(&connection).await;
-    stopped.stop();
+    stop_outside_a_write(&stopped, &client).await;
     killed.kill();
     let begun = Instant::now();
 
@@ -125,6 +125,21 @@ async fn kill_one_and_stop_one(url: &str, seed_number: u64, tasks: u64) -> u64 {
         tasks + 200
     );
     refused
+}
+
+/// Stops a process at a moment when the others can go on: a process that is stopped in the middle of a SQLite
+/// transaction holds the file's write lock, and everybody waits until it is continued.
+async fn stop_outside_a_write(process: &ChildProcess, client: &Client) {
+    let probe = client.clone().with_deadline(Duration::from_millis(300));
+    let nobody = "crash/nobody".parse().expect("valid");
+    for _ in 0..100 {
+        process.stop();
+        if probe.cancel(&nobody).await.is_ok() {
+            return;
+        }
+        process.resume();
+    }
+    panic!("the process was writing whenever it was stopped");
 }
 
 /// Returns when tasks are running on every worker: with 200 long ones on 192 slots, when most are taken.
