@@ -27,7 +27,6 @@ use super::{
     listener::Listener,
     lookup, reply,
     script::{Script, Time},
-    server,
 };
 
 /// Tasks on a Redis server.
@@ -38,7 +37,14 @@ pub(super) struct RedisBroker {
     batches: Batches,
     bells: Bells,
     listener: Listener,
-    listed: Mutex<HashSet<QueueName>>,
+    listed: Mutex<Listed>,
+}
+
+/// Queues that were entered into the list of queues on the present connection.
+#[derive(Debug, Default)]
+struct Listed {
+    generation: u64,
+    queues: HashSet<QueueName>,
 }
 
 /// What all keys of a queue begin with: one hash tag.
@@ -48,13 +54,11 @@ pub(super) fn prefix_of(namespace: &str, queue: &QueueName) -> String {
 
 impl RedisBroker {
     pub(super) async fn open(address: Address, clock: Clock, time: Time, layout: Layout) -> Result<Self> {
-        let link = Link::open(&address, clock, time).await?;
-        server::check(&link).await?;
-        layout.check(&link, address.namespace()).await?;
-        let channel = format!("{}:told:{}", address.namespace(), taskq_core::WorkerId::generate());
+        let link = Link::open(&address, clock, time, layout).await?;
+        let channel = format!("{}:told:{}", link.namespace(), taskq_core::WorkerId::generate());
         Ok(Self {
+            namespace: link.namespace().to_string(),
             link,
-            namespace: address.namespace().to_string(),
             batches: Batches::default(),
             bells: Bells::default(),
             listener: Listener::new(channel),
@@ -72,16 +76,34 @@ impl RedisBroker {
         self.link.script(operation, script, &prefix_of(&self.namespace, queue), arguments).await
     }
 
-    /// Enters the queue into the list of queues, once a connection.
-    async fn list_queue(&self, queue: &QueueName) -> Result<()> {
-        if self.listed.lock().unwrap_or_else(PoisonError::into_inner).contains(queue) {
+    /// Enters the queue into the list of queues, once a connection: a server that was restarted may have lost it.
+    async fn list_queue_once(&self, queue: &QueueName) -> Result<()> {
+        let generation = self.link.generation().await?;
+        if self.is_listed(generation, queue) {
             return Ok(());
         }
-        let mut add = redis::cmd("SADD");
-        add.arg(format!("{}:queues", self.namespace)).arg(queue.as_str());
-        self.link.command("list a queue at", &add).await?;
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.clone());
+        self.list_queue(queue).await?;
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if listed.generation == generation {
+            listed.queues.insert(queue.clone());
+        }
         Ok(())
+    }
+
+    fn is_listed(&self, generation: u64, queue: &QueueName) -> bool {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if listed.generation != generation {
+            *listed = Listed { generation, queues: HashSet::new() };
+        }
+        listed.queues.contains(queue)
+    }
+
+    async fn list_queue(&self, queue: &QueueName) -> Result<()> {
+        let set = format!("{}:queues", self.namespace);
+        let listing = self.link.script("list a queue at", Script::List, &set, |command| {
+            command.arg(queue.as_str());
+        });
+        listing.await.map(drop)
     }
 
     async fn look(&self, id: &TaskId, channel: &str) -> Result<Option<Snapshot>> {
@@ -101,9 +123,12 @@ impl RedisBroker {
     ) -> Result<Vec<Claimed>> {
         let mut claimed = Vec::with_capacity(elements.len());
         for (token, handed_out, bytes) in elements {
-            let Element { deliveries, envelope, .. } = element::decode(queue, &bytes)?;
-            match envelope {
-                Ok(envelope) => claimed.push(Claimed { token, deliveries: deliveries + handed_out, envelope }),
+            let decoded = element::decode(queue, &bytes)
+                .and_then(|Element { deliveries, envelope }| envelope.map(|envelope| (deliveries, envelope)));
+            match decoded {
+                Ok((deliveries, envelope)) => {
+                    claimed.push(Claimed { token, deliveries: deliveries + handed_out, envelope });
+                }
                 Err(error) => self.bury_undecodable(owner, queue, token, bytes, &error).await?,
             }
         }
@@ -147,7 +172,7 @@ impl Broker for RedisBroker {
             let cure = format!("{} envelopes in one batch; send at most {}", envelopes.len(), limits::ENQUEUE_CHUNK);
             return Err(Error::invalid("enqueue to", queue, cure));
         }
-        self.list_queue(queue).await?;
+        self.list_queue_once(queue).await?;
         let answer = match (envelopes, envelopes.iter().all(is_plain)) {
             ([envelope], true) if envelope.is_tracked() => match self.batches.is_first(self.link.clock(), batch) {
                 true => {
@@ -342,20 +367,25 @@ fn batch_arguments(command: &mut Cmd, batch: BatchId) {
     command.arg(&batch.as_bytes()[..]).arg(batch.made_at_millis() / 600_000);
 }
 
+/// The same for a lone task, whose mark only a repetition leaves: a bucket of its own, which hardly ever exists.
+fn lone_batch_arguments(command: &mut Cmd, batch: BatchId) {
+    command.arg(&batch.as_bytes()[..]).arg(format!("one:{}", batch.made_at_millis() / 600_000));
+}
+
 /// The marker of a task without expiry and unique key, as `marker_of` in `prelude.lua` makes it.
 fn plain_marker(envelope: &Envelope) -> [u8; 2] {
     [element::class(envelope.result_ttl), 0]
 }
 
 fn one(command: &mut Cmd, batch: BatchId, envelope: &Envelope) {
-    batch_arguments(command, batch);
+    lone_batch_arguments(command, batch);
     command.arg(envelope.id.key.to_bytes()).arg(&plain_marker(envelope)[..]);
     command.arg(envelope.priority).arg(element::encode(envelope, None));
 }
 
 /// One that may have been accepted before: it is looked up, and leaves a mark.
 fn again(command: &mut Cmd, batch: BatchId, envelope: &Envelope) {
-    batch_arguments(command, batch);
+    lone_batch_arguments(command, batch);
     command.arg(element::encode(envelope, None)).arg("n").arg(0).arg("-").arg(0).arg(1);
     unique_arguments(command, None);
 }

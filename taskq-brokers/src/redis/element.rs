@@ -76,6 +76,15 @@ pub(super) fn encode(envelope: &Envelope, expires: Option<i64>) -> Vec<u8> {
     element
 }
 
+/// The same element with no hand-outs counted.
+pub(super) fn undelivered(element: &[u8]) -> Vec<u8> {
+    let mut element = element.to_vec();
+    if let Some(deliveries) = element.first_mut() {
+        *deliveries = 0;
+    }
+    element
+}
+
 /// An element, taken apart.
 #[derive(Debug)]
 pub(super) struct Element {

@@ -53,8 +53,11 @@ impl Inspect for RedisBroker {
         let mut rows = reply::array(range)?.into_iter();
         while let (Some(key), Some(died_at)) = (rows.next(), rows.next()) {
             let key = reply::bytes(key)?;
-            if let Some(stored) = self.dead_bytes(queue, &key).await? {
-                letters.push(letter(queue, &key, reply::integer(&died_at)?, &stored)?);
+            let Some(stored) = self.dead_bytes(queue, &key).await? else { continue };
+            match letter(queue, &key, reply::integer(&died_at)?, &stored) {
+                Ok(letter) => letters.push(letter),
+                // Written by somebody else. It must not hide the others.
+                Err(error) => tracing::error!(%queue, %error, "a dead letter cannot be read; it is left out"),
             }
         }
         Ok(letters)
@@ -66,9 +69,7 @@ impl Control for RedisBroker {
     async fn replay(&self, id: &TaskId) -> Result<bool> {
         let Some(stored) = self.dead_bytes(&id.queue, &id.key.to_bytes()).await? else { return Ok(false) };
         let (_, bytes) = lookup::split_dead(&stored)?;
-        let mut envelope = element::decode(&id.queue, bytes)?.envelope?;
-        envelope.forget_failures();
-        self.take_dead(id, &stored, element::encode(&envelope, None)).await
+        self.take_dead(id, &stored, replayed(id, bytes)?).await
     }
 
     async fn drop_dead(&self, id: &TaskId) -> Result<bool> {
@@ -111,11 +112,22 @@ impl RedisBroker {
     }
 }
 
+/// The element of a replayed dead letter. One that does not decode goes back as it is, for a worker that can read it.
+fn replayed(id: &TaskId, bytes: &[u8]) -> Result<Vec<u8>> {
+    match element::decode(&id.queue, bytes)?.envelope {
+        Ok(mut envelope) => {
+            envelope.forget_failures();
+            Ok(element::encode(&envelope, None))
+        }
+        Err(_) => Ok(element::undelivered(bytes)),
+    }
+}
+
 fn letter(queue: &QueueName, key: &[u8], died_at: i64, stored: &[u8]) -> Result<DeadLetter> {
     let (reason, bytes) = lookup::split_dead(stored)?;
     Ok(DeadLetter {
         id: TaskId::new(queue.clone(), TaskKey::from_bytes(key)?),
-        envelope: element::decode(queue, bytes)?.envelope.ok(),
+        envelope: element::decode(queue, bytes).and_then(|element| element.envelope).ok(),
         reason,
         died_at: Timestamp::from_millis(died_at),
     })

@@ -1,12 +1,19 @@
 //! The version of the key layout, kept beside the data: a newer incompatible one is refused, an older one migrated.
 //!
-//! `<namespace>:layout` holds `version oldest`: what wrote last, and the oldest version that can still work with it.
-//! During a rolling upgrade processes of both versions work side by side, as long as `oldest` allows it.
+//! `<namespace>:layout` holds `version oldest data`: what wrote last, the oldest version that can still work with it, and
+//! an id made when the namespace was empty. During a rolling upgrade processes of both versions work side by side, as
+//! long as `oldest` allows it. Every connection is checked before its first use, so that a process that was connected
+//! before an upgrade notices it too, and one that finds another data id knows that the server has lost what it held.
+//!
+//! It is read first and written only where it must be: a full server refuses writes, and must be drained all the same.
+
+use std::fmt;
 
 use redis::Value;
 use taskq_core::{Error, ErrorKind, Namespace, Result};
+use uuid::Uuid;
 
-use super::{link::Link, reply};
+use super::{fresh::Fresh, reply};
 
 /// What this program writes and can work with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,49 +29,85 @@ pub(super) struct Layout {
 /// One migration: a Lua script that gets the namespace as its only argument.
 pub(super) type Step = &'static str;
 
+/// Which data a server holds: made anew when a namespace is found empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DataId(String);
+
+/// The layout as it is stored.
+struct Stored {
+    version: u32,
+    oldest: u32,
+    data: DataId,
+}
+
 impl Layout {
     /// The layout of this version of taskq.
     pub(super) const PRESENT: Self = Self { version: 1, oldest: 1, steps: &[] };
 
-    /// Checks the stored layout, and migrates it if it is older.
-    pub(super) async fn check(&self, link: &Link, namespace: &Namespace) -> Result<()> {
+    /// Checks the stored layout; writes it if there is none, and migrates it if it is older.
+    pub(super) async fn check(&self, fresh: &mut Fresh<'_>, namespace: &Namespace) -> Result<DataId> {
         let key = format!("{namespace}:layout");
-        let mut set = redis::cmd("SET");
-        set.arg(&key).arg(self.stored()).arg("NX").arg("GET");
-        match link.command("check the layout of", &set).await? {
-            Value::Nil => Ok(()),
-            stored => self.meet(link, namespace, &key, &reply::text(stored)?).await,
-        }
-    }
-
-    fn stored(&self) -> String {
-        format!("{} {}", self.version, self.oldest)
-    }
-
-    async fn meet(&self, link: &Link, namespace: &Namespace, key: &str, stored: &str) -> Result<()> {
-        let numbers =
-            stored.split_once(' ').and_then(|(version, oldest)| Some((version.parse().ok()?, oldest.parse().ok()?)));
-        let Some((version, oldest)): Option<(u32, u32)> = numbers else {
-            return Err(refused(link, format!("{key} holds \"{}\", which is no layout", stored.escape_debug())));
+        let found = match fresh.command("check the layout of", redis::cmd("GET").arg(&key)).await? {
+            Value::Nil => self.begin(fresh, &key).await?,
+            found => reply::text(found)?,
         };
-        if oldest > self.version {
-            let cure = format!("its layout is {version}, this program works with up to {}; upgrade it", self.version);
-            return Err(refused(link, cure));
+        let Some(stored) = Stored::parse(&found) else {
+            return Err(refused(fresh, format!("{key} holds \"{}\", which is no layout", found.escape_debug())));
+        };
+        if stored.oldest > self.version {
+            let Self { version, .. } = self;
+            let cure = format!("its layout is {}, this program works with up to {version}; upgrade it", stored.version);
+            return Err(refused(fresh, cure));
         }
-        for step in self.steps.iter().skip(version.saturating_sub(1) as usize) {
+        if stored.version < self.version {
+            self.migrate(fresh, namespace, &key, &stored).await?;
+        }
+        Ok(stored.data)
+    }
+
+    /// Writes the layout of an empty namespace; answers what stands there then, by whomever.
+    async fn begin(&self, fresh: &mut Fresh<'_>, key: &str) -> Result<String> {
+        let ours = self.stored(DataId(Uuid::now_v7().simple().to_string())).to_string();
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(&ours).arg("NX").arg("GET");
+        match fresh.command("write the layout of", &set).await? {
+            Value::Nil => Ok(ours),
+            theirs => reply::text(theirs),
+        }
+    }
+
+    async fn migrate(&self, fresh: &mut Fresh<'_>, namespace: &Namespace, key: &str, from: &Stored) -> Result<()> {
+        for step in self.steps.iter().skip(from.version.saturating_sub(1) as usize) {
             let mut run = redis::cmd("EVAL");
             run.arg(*step).arg(0).arg(namespace.as_str());
-            link.command("migrate the layout of", &run).await?;
+            fresh.command("migrate the layout of", &run).await?;
         }
-        if version < self.version {
-            let mut set = redis::cmd("SET");
-            set.arg(key).arg(self.stored());
-            link.command("migrate the layout of", &set).await?;
-        }
-        Ok(())
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(self.stored(from.data.clone()).to_string());
+        fresh.command("migrate the layout of", &set).await.map(drop)
+    }
+
+    fn stored(&self, data: DataId) -> Stored {
+        Stored { version: self.version, oldest: self.oldest, data }
     }
 }
 
-fn refused(link: &Link, cure: String) -> Error {
-    Error::new(ErrorKind::Layout, "connect to", link.shown()).because(cure)
+impl Stored {
+    /// Fields that a newer version adds behind are none of ours.
+    fn parse(text: &str) -> Option<Self> {
+        let mut fields = text.split(' ');
+        let version = fields.next()?.parse().ok()?;
+        let oldest = fields.next()?.parse().ok()?;
+        Some(Self { version, oldest, data: DataId(fields.next().unwrap_or_default().to_owned()) })
+    }
+}
+
+impl fmt::Display for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.version, self.oldest, self.data.0)
+    }
+}
+
+fn refused(fresh: &Fresh<'_>, cure: String) -> Error {
+    Error::new(ErrorKind::Layout, "connect to", fresh.shown()).because(cure)
 }

@@ -1,21 +1,24 @@
 //! One multiplexed connection to the server, rebuilt from scratch whenever it breaks.
+//!
+//! A new connection is checked before anybody uses it: the first one for the server's settings, every one for the layout
+//! and for whether the server still holds the same data.
 
 use std::{
     sync::{Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
-use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
-use taskq_core::{Clock, Error, ErrorKind, Result, retry::fraction};
+use redis::{Arg, Client, Cmd, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
+use taskq_core::{Clock, Error, ErrorKind, Namespace, Result, retry::fraction};
 
 use super::{
     address::Address,
     failure::{breaks_connection, failed},
+    fresh::Fresh,
+    layout::{DataId, Layout},
     script::{Script, Scripts, Time},
+    server,
 };
-
-/// How long a connection may take to open.
-const CONNECT: Duration = Duration::from_secs(3);
 
 /// How long a command may take; longer means that the connection is dead. The driver's own default of half a second is
 /// shorter than a loaded server may need.
@@ -30,10 +33,14 @@ pub(super) struct Link {
     client: Client,
     shown: String,
     clock: Clock,
+    namespace: Namespace,
+    layout: Layout,
     scripts: Scripts,
     present: RwLock<Option<Present>>,
     opening: tokio::sync::Mutex<()>,
     failed: Mutex<Option<Failed>>,
+    /// What the server held when a connection was last opened.
+    data: Mutex<Option<DataId>>,
 }
 
 #[derive(Clone, Debug)]
@@ -51,17 +58,23 @@ struct Failed {
 }
 
 impl Link {
-    pub(super) async fn open(address: &Address, clock: Clock, time: Time) -> Result<Self> {
+    pub(super) async fn open(address: &Address, clock: Clock, time: Time, layout: Layout) -> Result<Self> {
         let link = Self {
             client: address.client()?,
             shown: address.shown().to_owned(),
             clock,
+            namespace: address.namespace().clone(),
+            layout,
             scripts: Scripts::new(time, address.namespace()),
             present: RwLock::new(None),
             opening: tokio::sync::Mutex::new(()),
             failed: Mutex::new(None),
+            data: Mutex::new(None),
         };
-        link.connect(0).await?;
+        let mut first = Fresh::open(&link.client, &link.shown, Some(RESPONSE)).await?;
+        server::check(&mut first).await?;
+        let connection = link.prepare(first).await?;
+        link.put(Present { generation: 0, connection });
         Ok(link)
     }
 
@@ -77,8 +90,21 @@ impl Link {
         &self.shown
     }
 
+    pub(super) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Which connection is the present one; connects if there is none. What was learned on another may no longer hold.
+    pub(super) async fn generation(&self) -> Result<u64> {
+        Ok(self.connected().await?.generation)
+    }
+
     fn present(&self) -> Option<Present> {
         self.present.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put(&self, present: Present) {
+        *self.present.write().unwrap_or_else(PoisonError::into_inner) = Some(present);
     }
 
     async fn connected(&self) -> Result<Present> {
@@ -95,7 +121,18 @@ impl Link {
             return Ok(present);
         }
         self.recently_failed()?;
-        self.connect(self.clock.monotonic().as_nanos() as u64).await
+        let generation = self.clock.monotonic().as_nanos() as u64;
+        match self.connect_again().await {
+            Ok(connection) => {
+                let present = Present { generation, connection };
+                self.put(present.clone());
+                Ok(present)
+            }
+            Err(error) => {
+                self.remember(&error, generation);
+                Err(error)
+            }
+        }
     }
 
     fn recently_failed(&self) -> Result<()> {
@@ -107,33 +144,34 @@ impl Link {
         }
     }
 
-    async fn connect(&self, generation: u64) -> Result<Present> {
-        match self.try_connect(generation).await {
-            Ok(present) => {
-                *self.present.write().unwrap_or_else(PoisonError::into_inner) = Some(present.clone());
-                Ok(present)
-            }
-            Err(error) => {
-                let error = failed("connect to", &self.shown, error);
-                let again_at = self.clock.monotonic() + RECONNECT + fraction(RECONNECT, generation);
-                let text = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                let failed = Failed { again_at, kind: error.kind(), text };
-                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
-                Err(error)
-            }
-        }
+    fn remember(&self, error: &Error, seed: u64) {
+        let again_at = self.clock.monotonic() + RECONNECT + fraction(RECONNECT, seed);
+        let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        let failed = Failed { again_at, kind: error.kind(), text };
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
     }
 
-    async fn try_connect(&self, generation: u64) -> Result<Present, RedisError> {
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(RESPONSE));
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        let mut load = redis::pipe();
-        for source in self.scripts.sources() {
-            load.cmd("SCRIPT").arg("LOAD").arg(source);
+    async fn connect_again(&self) -> Result<MultiplexedConnection> {
+        self.prepare(Fresh::open(&self.client, &self.shown, Some(RESPONSE)).await?).await
+    }
+
+    /// Checks a new connection and loads the scripts.
+    async fn prepare(&self, mut fresh: Fresh<'_>) -> Result<MultiplexedConnection> {
+        let data = self.layout.check(&mut fresh, &self.namespace).await?;
+        self.compare(data);
+        fresh.load(&self.scripts).await?;
+        Ok(fresh.into_connection())
+    }
+
+    fn compare(&self, data: DataId) {
+        let before = self.data.lock().unwrap_or_else(PoisonError::into_inner).replace(data.clone());
+        if before.is_some_and(|before| before != data) {
+            tracing::error!(
+                server = self.shown,
+                namespace = %self.namespace,
+                "the server has lost its data: tasks and results from before are gone; set appendonly yes"
+            );
         }
-        self.scripts.named(load.query_async(&mut connection).await?);
-        Ok(Present { generation, connection })
     }
 
     /// Forgets a broken connection, unless somebody has replaced it already.
@@ -147,11 +185,8 @@ impl Link {
     /// A plain command.
     pub(super) async fn command(&self, operation: &'static str, command: &Cmd) -> Result<Value> {
         let mut present = self.connected().await?;
-        match present.connection.send_packed_command(command).await {
-            Ok(Value::ServerError(error)) => Err(failed(operation, &self.shown, error.into())),
-            Ok(value) => Ok(value),
-            Err(error) => Err(self.lost(operation, present.generation, error)),
-        }
+        let answer = refusal(present.connection.send_packed_command(command).await);
+        answer.map_err(|error| self.lost(operation, present.generation, error))
     }
 
     /// Runs a script on a queue's prefix; `arguments` are added to the command.
@@ -166,23 +201,16 @@ impl Link {
         let mut command = redis::cmd("EVALSHA");
         command.arg(self.scripts.name(script)).arg(1).arg(prefix);
         arguments(&mut command);
-        for reloaded in [false, true] {
-            let error = match present.connection.send_packed_command(&command).await {
-                Ok(Value::ServerError(error)) => error.into(),
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            if error.kind() != redis::ErrorKind::Server(ServerErrorKind::NoScript) || reloaded {
-                return Err(self.lost(operation, present.generation, error));
+        let answer = present.connection.send_packed_command(&command).await;
+        let answer = match refusal(answer) {
+            // The server has forgotten its scripts: it was restarted or flushed. The source can be forgotten by nobody.
+            Err(error) if error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript) => {
+                let whole = with_source(&command, &self.scripts.sources()[script as usize]);
+                refusal(present.connection.send_packed_command(&whole).await)
             }
-            // The server has forgotten its scripts: it was restarted or flushed.
-            let mut load = redis::cmd("SCRIPT");
-            load.arg("LOAD").arg(&self.scripts.sources()[script as usize]);
-            if let Err(error) = present.connection.send_packed_command(&load).await {
-                return Err(self.lost(operation, present.generation, error));
-            }
-        }
-        Err(Error::new(ErrorKind::Internal, operation, &self.shown).because("a script was loaded and not found"))
+            answer => answer,
+        };
+        answer.map_err(|error| self.lost(operation, present.generation, error))
     }
 
     fn lost(&self, operation: &'static str, generation: u64, error: RedisError) -> Error {
@@ -191,4 +219,24 @@ impl Link {
         }
         failed(operation, &self.shown, error)
     }
+}
+
+/// What the server refuses comes as a value.
+fn refusal(answer: Result<Value, RedisError>) -> Result<Value, RedisError> {
+    match answer {
+        Ok(Value::ServerError(error)) => Err(error.into()),
+        answer => answer,
+    }
+}
+
+/// The same call of a script, with its source instead of its name.
+fn with_source(command: &Cmd, source: &str) -> Cmd {
+    let mut whole = redis::cmd("EVAL");
+    whole.arg(source);
+    for argument in command.args_iter().skip(2) {
+        if let Arg::Simple(bytes) = argument {
+            whole.arg(bytes);
+        }
+    }
+    whole
 }

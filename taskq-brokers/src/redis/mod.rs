@@ -8,6 +8,7 @@ mod bells;
 mod broker;
 mod element;
 mod failure;
+mod fresh;
 mod inspect;
 mod layout;
 mod link;

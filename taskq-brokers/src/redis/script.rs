@@ -37,6 +37,7 @@ scripts! {
     Enqueue "enqueue",
     EnqueueOne "enqueue_one",
     EnqueueEach "enqueue_each",
+    List "list",
     Join "join",
     Beat "beat",
     Claim "claim",
@@ -159,6 +160,7 @@ mod tests {
                 let rest = if command == "LMPOP" { rest.trim_start_matches(['1', '0', ',', ' ']) } else { rest };
                 let starts = [
                     "p..",
+                    "p,",
                     "own",
                     "name",
                     "marks",

@@ -1,4 +1,4 @@
-//! The worker process of the crash tests: `crash-worker URL SLOTS HISTORY`.
+//! The worker process of the crash tests: `crash-worker URL SLOTS HISTORY [QUEUE]..`; the queue `crash` if none.
 //!
 //! Every execution is appended to the file HISTORY, outside the broker, before its result exists: what the tests check
 //! against. At the end (SIGTERM) it prints `tally` and its counts.
@@ -39,11 +39,16 @@ async fn abort(ctx: &Context<History>, number: u64) {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
     let arguments: Vec<_> = std::env::args().collect();
-    let [_, url, slots, history] = arguments.as_slice() else { return Err("crash-worker URL SLOTS HISTORY".into()) };
+    let [_, url, slots, history, queues @ ..] = arguments.as_slice() else {
+        return Err("crash-worker URL SLOTS HISTORY [QUEUE]..".into());
+    };
     let history = std::fs::File::options().create(true).append(true).open(history)?;
     let connection = taskq::connect(url).await?;
-    let worker =
-        Worker::builder(connection).app(History(Mutex::new(history))).queue("crash", slots.parse()?).start().await?;
+    let slots: usize = slots.parse()?;
+    let crash = ["crash".to_owned()];
+    let queues = if queues.is_empty() { &crash } else { queues };
+    let worker = Worker::builder(connection).app(History(Mutex::new(history)));
+    let worker = queues.iter().fold(worker, |worker, queue| worker.queue(queue, slots)).start().await?;
     println!("ready {}", worker.id());
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     terminate.recv().await;

@@ -100,6 +100,15 @@ impl RedisConnection {
         self.read_reply()
     }
 
+    /// The next reply without a command, as `MONITOR` and subscriptions send them.
+    ///
+    /// # Errors
+    ///
+    /// As [`command`](Self::command).
+    pub fn next_reply(&mut self) -> Result<Reply> {
+        self.read_reply()
+    }
+
     fn read_reply(&mut self) -> Result<Reply> {
         let line = self.read_line()?;
         let (kind, rest) = line.split_at_checked(1).ok_or_else(|| not_redis(&line))?;

@@ -11,6 +11,14 @@ local cancelled = call('EXISTS', p..'c') == 1
 local cancelled_untracked = call('EXISTS', p..'cu') == 1
 local answer, taken = {token, -1}, 0
 
+-- What is no element, whoever wrote it, gets a head: it becomes a dead letter, and nothing beside it is lost.
+local function headed(e)
+  local _, version, flags, priority, _, _, _, n = byte(e, 1, 8)
+  local is_newer = n and version < 32 and flags < 16 and priority >= 48 and priority < 58 and #e > 8 + n
+  if is_newer then return e end
+  return '\0\1\0005\1\5\0('..redis.sha1hex(e)..e
+end
+
 -- Whether an element is to be handed out; ends it if not.
 local function passes(e, key)
   if cancelled and call('ZREM', p..'c', key) == 1 then return false end
@@ -25,7 +33,11 @@ while taken < count do
   if not popped then break end
   local fields = {}
   for _, e in ipairs(popped[2]) do
-    local deliveries, _, flags, _, _, _, _, n = byte(e, 1, 8)
+    local deliveries, version, flags, _, _, _, _, n = byte(e, 1, 8)
+    if not n or version ~= 1 or #e <= 8 + n then
+      e = headed(e)
+      deliveries, version, flags, _, _, _, _, n = byte(e, 1, 8)
+    end
     local key = sub(e, 9, 8 + n)
     if not (cancelled or cancelled_untracked or band(flags, 2) ~= 0) or passes(e, key) then
       if band(flags, 8) ~= 0 then free_unique(unique_of(e), key) end

@@ -31,7 +31,9 @@ local function number(n) return string.format('%.0f', n) end
 -- Whether the server has been up for less than a lease: then nobody could renew, and nobody is dead for it.
 local function just_restarted()
   if not MERCY then return false end
-  local up = string.match(call('INFO', 'server'), 'uptime_in_seconds:(%d+)')
+  local told = redis.pcall('INFO', 'server')
+  -- A user without this right gets no mercy, but the tasks of dead workers must come back all the same.
+  local up = type(told) == 'string' and string.match(told, 'uptime_in_seconds:(%d+)')
   return up and tonumber(up) * 1000 < LEASE + 1000
 end
 
@@ -52,22 +54,17 @@ local function key_of(e)
   return sub(e, 9, 8 + n), 9 + n
 end
 
-local function expiry_of(e, at)
-  if band(byte(e, 3), 2) == 0 then return nil, at end
-  return tonumber(sub(e, at, at + 13)), at + 14
-end
-
 local function expired(e, t)
   if band(byte(e, 3), 2) == 0 then return false end
   local _, at = key_of(e)
-  return tonumber(sub(e, at, at + 13)) <= t
+  return (tonumber(sub(e, at, at + 13)) or math.huge) <= t
 end
 
 local function unique_of(e)
   if band(byte(e, 3), 12) == 0 then return nil end
   local _, at = key_of(e)
   if band(byte(e, 3), 2) ~= 0 then at = at + 14 end
-  return sub(e, at + 1, at + byte(e, at))
+  return sub(e, at + 1, at + (byte(e, at) or 0))
 end
 
 -- What `m` keeps of a live task: class, attempts, and what a cancel needs: 14 digits of expiry, `u` and unique key.

@@ -45,8 +45,8 @@ if #tracked_keys > 0 then
     call('HSET', named[1], unpack(buckets[named[1]]))
     touch(named[1], named[2], t)
   end
-  if call('EXISTS', p..'w') == 1 then
-    for _, key in ipairs(tracked_keys) do tell(key) end
-  end
+end
+if #ending > 0 and call('EXISTS', p..'w') == 1 then
+  for _, key in ipairs(ending) do tell(key) end
 end
 return table.concat(answer)
