@@ -3,7 +3,7 @@
 mod check;
 mod enqueue;
 
-use std::{future::Future, path::PathBuf, process::ExitCode};
+use std::{future::Future, io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use futures_util::future::BoxFuture;
@@ -164,6 +164,8 @@ fn configured(worker: WorkerBuilder, config: &Config, queues: Vec<(String, usize
 fn log_to_stderr(config: &Config) -> Result<(), BoxError> {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter)?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people: not in a pipe or a file.
+    let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
     // A program that has set its own subscriber keeps it.
     drop(subscriber.try_init());
     Ok(())

@@ -13,8 +13,10 @@ use taskq_core::{Clock, Connection, Error, Result, broker::memory};
 /// `?namespace=name` lets several apps share one broker; further parameters are listed in `docs/brokers.md`.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`] for a URL that names no broker, [`ErrorKind::Unavailable`] if it cannot be reached,
-/// [`ErrorKind::Refused`] for a wrong password or unsafe settings, [`ErrorKind::Layout`] if a newer taskq wrote the data.
+/// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a URL that names no broker,
+/// [`Unavailable`](crate::ErrorKind::Unavailable) if it cannot be reached,
+/// [`Refused`](crate::ErrorKind::Refused) for a wrong password or unsafe settings,
+/// [`Layout`](crate::ErrorKind::Layout) if a newer taskq wrote the data.
 pub async fn connect(url: &str) -> Result<Connection> {
     connect_with(url, Clock::system()).await
 }

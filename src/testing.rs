@@ -1,6 +1,6 @@
 //! Testing tasks: the real worker on the broker in memory, under a clock that stands still until told.
 //!
-//! ```
+//! ```rust,standalone_crate
 //! use std::time::Duration;
 //! use taskq::{prelude::*, testing::TestQueue};
 //!

@@ -1,6 +1,6 @@
 //! What is peculiar to SQLite: one file shared by processes that die, disks that fill, files that are not ours.
 //!
-//! Tests named `child_*` are run by others in a process of their own, to be killed or counted.
+//! What needs a process of its own, to be killed or counted, runs `examples/sqlite_process.rs`.
 
 #![cfg(feature = "sqlite")]
 

@@ -39,7 +39,10 @@ pub trait Broker: Debug + Send + Sync {
     /// Nothing is accepted over [`limits::ENQUEUE_CHUNK`](crate::limits::ENQUEUE_CHUNK) envelopes.
     async fn enqueue(&self, queue: &QueueName, batch: BatchId, envelopes: &[Envelope]) -> Result<Vec<Accepted>>;
 
-    /// Begins a term of a worker in a queue: from now on it has a lease and may claim.
+    /// Begins a term of a worker in a queue: from now on it has a lease and may claim. Repeating it renews the lease.
+    ///
+    /// A term whose lease ever lapsed stays lapsed: what it held may be on its way to others. While the broker knows of
+    /// it, at least until a sweep has taken everything back, joining with it is `Fenced`; the worker takes its next term.
     async fn join(&self, owner: Owner, queue: &QueueName) -> Result<()>;
 
     /// Renews leases. A lapsed lease is not renewed: the answer says so, and the worker must join with its next term.

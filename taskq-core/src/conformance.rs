@@ -211,6 +211,7 @@ macro_rules! broker_conformance {
                 a_mixed_batch_is_judged_one_by_one a_repeated_settlement_of_a_success_is_applied;
             lease: a_dead_workers_tasks_go_to_another_worker a_beating_worker_keeps_its_tasks
                 a_lapsed_lease_is_not_renewed a_worker_comes_back_with_its_next_term
+                a_lapsed_term_cannot_begin_again
                 a_task_that_kills_its_workers_becomes_a_dead_letter ending_an_attempt_forgets_earlier_deliveries
                 a_beat_tells_when_to_sweep a_lease_is_kept_per_queue;
             retry: a_failed_task_waits_for_its_delay_and_keeps_its_errors;

@@ -473,12 +473,27 @@ fn unique_key(unique: Unique, task: &TaskName, payload: &Payload) -> Result<Uniq
 
 /// A 128-bit fingerprint of arguments that is the same whatever the order of their keys.
 fn fingerprint(payload: &Payload) -> Result<String> {
-    // `Value` sorts keys, so two programs that declare parameters in another order agree.
     let value: serde_json::Value =
         payload.decode().map_err(|error| Error::new(ErrorKind::Codec, "fingerprint", "").because(error))?;
-    let text = value.to_string();
+    let text = in_key_order(&value);
     let half = |seed: u64| text.bytes().fold(seed, |hash, byte| scramble(hash ^ u64::from(byte)));
     Ok(format!("{:016x}{:016x}", half(1), half(2)))
+}
+
+/// JSON with sorted keys. Sorted here, since whether `Value` sorts depends on a feature that any crate can switch.
+fn in_key_order(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by_key(|(name, _)| name.as_str());
+            let field = |(name, value): &(&String, &serde_json::Value)| format!("{name:?}:{}", in_key_order(value));
+            format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(","))
+        }
+        serde_json::Value::Array(items) => {
+            format!("[{}]", items.iter().map(in_key_order).collect::<Vec<_>>().join(","))
+        }
+        plain => plain.to_string(),
+    }
 }
 
 /// What a broker keeps of a payload: a reference for encoders.

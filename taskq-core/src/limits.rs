@@ -136,7 +136,9 @@ pub const PLAIN_THREAD_IDLE: Duration = Duration::from_secs(30);
 /// How long running tasks get to finish after SIGTERM or ctrl-c; under the 30 s that Kubernetes grants.
 pub const DRAIN: Duration = Duration::from_secs(25);
 
-/// After a cancel or a timeout an async body is dropped; a cooperating one gets this long to end by itself first.
+/// After a cancel an async body gets this long to end by itself, then it is dropped. A timeout, a shutdown that has run
+/// out of time, or a lost lease drops it at once. A layer that hangs after a timeout, and a worker's last attempts, are
+/// waited for as long.
 pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
 /// First pause after a failed broker call of a worker loop; doubles, with jitter.
@@ -161,9 +163,6 @@ pub const MAX_PROGRESS_TEXT: usize = 256;
 
 /// Items that one sweep moves a queue, so that no sweep stalls the broker.
 pub const SWEEP_BATCH: usize = 200;
-
-/// A sweep looks for old results and dead letters at least this often.
-pub const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Most rows of one page of an inspection.
 pub const MAX_PAGE: usize = 200;

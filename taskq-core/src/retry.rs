@@ -44,7 +44,9 @@ enum Backoff {
 
 /// A user's own rule: the attempt that failed (1-based) and its error, to a delay, or `None` to stop.
 #[derive(Clone)]
-struct CustomDelay(Arc<dyn Fn(u32, &TaskError) -> Option<Duration> + Send + Sync>);
+struct CustomDelay(Arc<DelayRule>);
+
+type DelayRule = dyn Fn(u32, &TaskError) -> Option<Duration> + Send + Sync;
 
 impl PartialEq for CustomDelay {
     fn eq(&self, other: &Self) -> bool {

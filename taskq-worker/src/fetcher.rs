@@ -118,6 +118,9 @@ impl Fetcher {
                 Some(owner)
             }
             Err(error) => {
+                if error.kind() == ErrorKind::Fenced {
+                    self.shared.terms.refused(queue, owner);
+                }
                 self.shared.broker_trouble("join", &error);
                 None
             }

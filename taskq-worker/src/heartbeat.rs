@@ -57,10 +57,7 @@ impl Heartbeat {
         let panicked = match self {
             Self::Loop(handle) => handle.await.is_err(),
             // It ends within one call of its broker; the wait is short and happens once.
-            Self::Thread(thread) => match tokio::task::spawn_blocking(|| thread.join().is_err()).await {
-                Ok(panicked) => panicked,
-                Err(_) => true,
-            },
+            Self::Thread(thread) => tokio::task::spawn_blocking(|| thread.join().is_err()).await.unwrap_or(true),
         };
         if panicked {
             tracing::error!("the heartbeat panicked");

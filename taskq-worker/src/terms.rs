@@ -61,6 +61,15 @@ impl Terms {
         true
     }
 
+    /// The broker refuses to begin this term: it began, lapsed, and its worker never heard of either. The next one begins.
+    pub(crate) fn refused(&self, queue: &QueueName, owner: Owner) {
+        let mut queues = self.queues();
+        let term = queues.entry(queue.clone()).or_default();
+        if term.number == owner.term && !term.joined {
+            term.number += 1;
+        }
+    }
+
     /// Every owner that has joined, for heartbeats and for leaving.
     pub(crate) fn all_joined(&self) -> Vec<(Owner, QueueName)> {
         let queues = self.queues();
@@ -71,5 +80,23 @@ impl Terms {
             .collect();
         owners.sort();
         owners
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_that_lapsed_unheard_is_followed_by_the_next_one_and_once_only() {
+        let (terms, queue) = (Terms::new(WorkerId::generate()), QueueName::new("q").expect("valid"));
+        let first = terms.present(&queue).expect_err("has not joined");
+        terms.refused(&queue, first);
+        terms.refused(&queue, first);
+        let second = terms.present(&queue).expect_err("has not joined");
+        assert_eq!((first.term, second.term), (0, 1));
+        terms.joined(&queue, second);
+        terms.refused(&queue, second);
+        assert_eq!(terms.present(&queue), Ok(second));
     }
 }

@@ -71,13 +71,21 @@ pub struct WorkerBuilder {
     connection: Connection,
     app: Arc<dyn Any + Send + Sync>,
     app_type: AppType,
-    lanes: Vec<(usize, Order, Vec<(String, u32)>)>,
+    lanes: Vec<WantedLane>,
     tasks: Option<Vec<Registration>>,
     layers: Vec<Arc<dyn Layer>>,
     drain: Duration,
     default_timeout: Duration,
     unregistered_bound: Duration,
     plain_threads: Option<usize>,
+}
+
+/// Slots and queues as they were asked for, before they are checked.
+#[derive(Debug)]
+struct WantedLane {
+    slots: usize,
+    order: Order,
+    queues: Vec<(String, u32)>,
 }
 
 impl WorkerBuilder {
@@ -92,7 +100,7 @@ impl WorkerBuilder {
     /// Serves a queue with slots of its own: a slow queue cannot starve another.
     #[must_use]
     pub fn queue(mut self, queue: impl Into<String>, slots: usize) -> Self {
-        self.lanes.push((slots, Order::Strict, vec![(queue.into(), 1)]));
+        self.lanes.push(WantedLane { slots, order: Order::Strict, queues: vec![(queue.into(), 1)] });
         self
     }
 
@@ -100,7 +108,7 @@ impl WorkerBuilder {
     #[must_use]
     pub fn strict<Q: Into<String>>(mut self, slots: usize, queues: impl IntoIterator<Item = Q>) -> Self {
         let queues = queues.into_iter().map(|queue| (queue.into(), 1)).collect();
-        self.lanes.push((slots, Order::Strict, queues));
+        self.lanes.push(WantedLane { slots, order: Order::Strict, queues });
         self
     }
 
@@ -108,7 +116,7 @@ impl WorkerBuilder {
     #[must_use]
     pub fn weighted<Q: Into<String>>(mut self, slots: usize, queues: impl IntoIterator<Item = (Q, u32)>) -> Self {
         let queues = queues.into_iter().map(|(queue, weight)| (queue.into(), weight)).collect();
-        self.lanes.push((slots, Order::Weighted, queues));
+        self.lanes.push(WantedLane { slots, order: Order::Weighted, queues });
         self
     }
 
@@ -214,7 +222,7 @@ impl WorkerBuilder {
         let tasks = self.tasks.take().unwrap_or_else(Registration::linked);
         let registry = registry::check(tasks, self.app_type)?;
         if self.lanes.is_empty() {
-            self.lanes.push((limits::DEFAULT_SLOTS, Order::Strict, vec![(limits::DEFAULT_QUEUE.to_owned(), 1)]));
+            self = self.queue(limits::DEFAULT_QUEUE, limits::DEFAULT_SLOTS);
         }
         let lanes = check_lanes(&self.lanes)?;
         let slots: usize = lanes.iter().map(|lane| lane.size).sum();
@@ -254,10 +262,10 @@ impl fmt::Debug for WorkerBuilder {
     }
 }
 
-fn check_lanes(lanes: &[(usize, Order, Vec<(String, u32)>)]) -> Result<Vec<Arc<Lane>>> {
+fn check_lanes(lanes: &[WantedLane]) -> Result<Vec<Arc<Lane>>> {
     let mut seen = std::collections::HashSet::new();
     let mut checked = Vec::with_capacity(lanes.len());
-    for (slots, order, queues) in lanes {
+    for WantedLane { slots, order, queues } in lanes {
         let mut named = Vec::with_capacity(queues.len());
         for (queue, weight) in queues {
             let queue = QueueName::new(queue)?;

@@ -108,6 +108,8 @@ fn tests_by_cargo(filter: Option<&str>) -> Command {
 fn tests_in_documentation(filter: Option<&str>) -> Command {
     let mut command = cargo();
     command.args(["test", "--doc", "--workspace", "--all-features", "--no-fail-fast"]);
+    // The examples of `#[task]` need the facade, which runs them; in their own crate they cannot compile.
+    command.args(["--exclude", "taskq-macros"]);
     command.args(filter);
     command
 }

@@ -71,7 +71,7 @@ fn make_folder() -> Result<PathBuf, Failure> {
     for number in 0..100 {
         // Short, since unix sockets in it must fit into about a hundred characters.
         let path = parent.join(format!("{}{process_id}-{number}", leftovers::FOLDER_PREFIX));
-        match DirBuilder::new().mode(0o700).create(&path) {
+        match DirBuilder::new().mode(0o711).create(&path) {
             Ok(()) => return Ok(path),
             // Somebody else's, or of a run before the machine lost its power.
             Err(err) if err.kind() == ErrorKind::AlreadyExists => {}

@@ -160,7 +160,9 @@ impl Broker for RedisBroker {
     }
 
     async fn now(&self) -> Result<Timestamp> {
-        let millis = self.link.script("ask the time of", Script::Now, &self.namespace, |_| {}).await?;
+        // A user may only be allowed what begins with the namespace and a colon.
+        let prefix = format!("{}:", self.namespace);
+        let millis = self.link.script("ask the time of", Script::Now, &prefix, |_| {}).await?;
         Ok(Timestamp::from_millis(reply::integer(&millis)?))
     }
 
@@ -199,11 +201,15 @@ impl Broker for RedisBroker {
 
     async fn join(&self, owner: Owner, queue: &QueueName) -> Result<()> {
         self.list_queue(queue).await?;
-        self.run("join at", Script::Join, queue, |command| {
+        let answer = self.run("join at", Script::Join, queue, |command| {
             command.arg(owner.to_string());
-        })
-        .await
-        .map(drop)
+        });
+        match reply::integer(&answer.await?)? {
+            1 => Ok(()),
+            _ => {
+                Err(Error::new(ErrorKind::Fenced, "join", queue).because("the term has lapsed; join with the next one"))
+            }
+        }
     }
 
     async fn beat(&self, beats: &[(Owner, QueueName)]) -> Result<Vec<BeatAnswer>> {
@@ -364,12 +370,12 @@ fn is_plain(envelope: &Envelope) -> bool {
 
 fn batch_arguments(command: &mut Cmd, batch: BatchId) {
     // A repetition carries the same id, and so finds the same bucket.
-    command.arg(&batch.as_bytes()[..]).arg(batch.made_at_millis() / 600_000);
+    command.arg(&batch.as_bytes()[..]).arg(batch.made_at_millis() / 60_000);
 }
 
 /// The same for a lone task, whose mark only a repetition leaves: a bucket of its own, which hardly ever exists.
 fn lone_batch_arguments(command: &mut Cmd, batch: BatchId) {
-    command.arg(&batch.as_bytes()[..]).arg(format!("one:{}", batch.made_at_millis() / 600_000));
+    command.arg(&batch.as_bytes()[..]).arg(format!("one:{}", batch.made_at_millis() / 60_000));
 }
 
 /// The marker of a task without expiry and unique key, as `marker_of` in `prelude.lua` makes it.

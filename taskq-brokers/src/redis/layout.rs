@@ -111,3 +111,93 @@ impl fmt::Display for Stored {
 fn refused(fresh: &Fresh<'_>, cure: String) -> Error {
     Error::new(ErrorKind::Layout, "connect to", fresh.shown()).because(cure)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::slice;
+
+    use taskq_core::{
+        Accepted, Clock, Connection, Invocation, QueueName, WorkerId,
+        id::{BatchId, Owner},
+    };
+    use taskq_test_support::RedisServer;
+
+    use super::{
+        super::{address::Address, open, script::Time},
+        *,
+    };
+
+    const OLD: Layout = Layout { version: 1, oldest: 1, steps: &[] };
+
+    /// Adds a key that the old one does not know and need not know.
+    const ADDING: Step = "redis.call('HSET', ARGV[1]..':limits', 'default', '10') return 1";
+
+    const ADDITIVE: Layout = Layout { version: 2, oldest: 1, steps: &[ADDING] };
+
+    const BREAKING: Layout = Layout { version: 3, oldest: 3, steps: &[ADDING, "return 1"] };
+
+    async fn connect(server: &RedisServer, layout: Layout) -> Result<Connection> {
+        open(Address::parse(&server.url())?, Clock::system(), Time::Server, layout).await
+    }
+
+    fn stored(server: &RedisServer) -> String {
+        let text = server.command(&["GET", "taskq:layout"]).text().to_owned();
+        text.rsplit_once(' ').expect("three fields").0.to_owned()
+    }
+
+    /// One side enqueues, the other claims.
+    async fn hands_over(from: &Connection, to: &Connection) {
+        let queue = QueueName::new("q").expect("valid");
+        let envelope = Invocation::named("noop", &serde_json::json!({})).queue("q").into_envelope().expect("valid");
+        let accepted = from.broker().enqueue(&queue, BatchId::generate(), slice::from_ref(&envelope)).await;
+        assert_eq!(accepted.expect("enqueues"), [Accepted::Created]);
+        let owner = Owner { worker: WorkerId::generate(), term: 0 };
+        to.broker().join(owner, &queue).await.expect("joins");
+        let claimed = to.broker().claim(owner, &queue, 9).await.expect("claims").claimed;
+        assert_eq!(claimed.iter().map(|claimed| &claimed.envelope.id).collect::<Vec<_>>(), [&envelope.id]);
+    }
+
+    #[tokio::test]
+    async fn an_old_and_a_new_program_work_side_by_side_after_a_step_that_only_adds() {
+        let server = RedisServer::start();
+        let old = connect(&server, OLD).await.expect("opens");
+        let data = server.command(&["GET", "taskq:layout"]).text().rsplit(' ').next().map(str::to_owned);
+        let new = connect(&server, ADDITIVE).await.expect("migrates");
+        assert_eq!(stored(&server), "2 1");
+        assert_eq!(server.command(&["HGET", "taskq:limits", "default"]).text(), "10");
+        hands_over(&old, &new).await;
+        hands_over(&new, &old).await;
+        let another_old = connect(&server, OLD).await.expect("the layout says that it may");
+        hands_over(&another_old, &new).await;
+        assert_eq!(stored(&server), "2 1", "an old program does not take the layout back");
+        assert_eq!(server.command(&["GET", "taskq:layout"]).text().rsplit(' ').next().map(str::to_owned), data);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_cannot_work_with_a_newer_layout_is_refused_also_if_it_was_connected_before() {
+        let server = RedisServer::start();
+        let old = connect(&server, OLD).await.expect("opens");
+        connect(&server, BREAKING).await.expect("migrates over two steps");
+        assert_eq!(stored(&server), "3 3");
+        let error = connect(&server, OLD).await.expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Layout, "{error}");
+        assert!(error.to_string().contains("upgrade"), "{error}");
+
+        server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+        let queue = QueueName::new("q").expect("valid");
+        let mut error = old.inspect().counts(&queue).await.expect_err("the connection broke, or the layout is refused");
+        while error.is_transient() {
+            error = old.inspect().counts(&queue).await.expect_err("the layout is refused");
+        }
+        assert_eq!(error.kind(), ErrorKind::Layout, "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_layout_is_refused() {
+        let server = RedisServer::start();
+        server.command(&["SET", "taskq:layout", "somebody else's"]);
+        let error = connect(&server, OLD).await.expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Layout, "{error}");
+        assert_eq!(server.command(&["GET", "taskq:layout"]).text(), "somebody else's");
+    }
+}

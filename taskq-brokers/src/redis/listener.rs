@@ -30,14 +30,17 @@ pub(super) struct Listener {
     running: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// By key: how many callers wait for it, and what wakes them.
+type Interests = HashMap<Vec<u8>, (usize, Arc<Notify>)>;
+
 #[derive(Debug)]
 struct Waiting {
-    keys: Mutex<HashMap<Vec<u8>, (usize, Arc<Notify>)>>,
+    keys: Mutex<Interests>,
     subscribed: watch::Sender<bool>,
 }
 
 impl Waiting {
-    fn keys(&self) -> MutexGuard<'_, HashMap<Vec<u8>, (usize, Arc<Notify>)>> {
+    fn keys(&self) -> MutexGuard<'_, Interests> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -29,12 +29,15 @@ const FORMAT: u8 = 1;
 #[derive(Debug)]
 pub(super) struct Bell {
     bells: BellFolder,
+    /// Of a socket that nobody else can reach, the other end.
+    unheard: Option<UnixDatagram>,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Bell {
-    /// Hangs up the bell. Where no socket can be bound, the thread only looks whether the file has changed.
+    /// Hangs up the bell. Where no socket can be bound (the folder belongs to another user, or cannot be made), the thread
+    /// only looks whether the file has changed: slower, and nothing else. A connection says so once.
     pub(super) fn hang(bells: &BellFolder, waiting: Arc<Waiting>, changes: Changes, clock: &Clock) -> io::Result<Self> {
         let (socket, unheard) = match bells.bind() {
             Ok(socket) => (socket, None),
@@ -47,9 +50,9 @@ impl Bell {
         socket.set_read_timeout(Some(BELL_POLL))?;
         let stopping = Arc::new(AtomicBool::new(false));
         let (stop, clock) = (Arc::clone(&stopping), clock.clone());
-        let listener = Listener { socket, _unheard: unheard, stopping: stop, waiting, changes, clock };
+        let listener = Listener { socket, stopping: stop, waiting, changes, clock };
         let thread = std::thread::Builder::new().name("taskq-bell".to_owned()).spawn(move || listener.listen())?;
-        Ok(Self { bells: bells.clone(), stopping, thread: Some(thread) })
+        Ok(Self { bells: bells.clone(), unheard, stopping, thread: Some(thread) })
     }
 }
 
@@ -58,9 +61,15 @@ impl Drop for Bell {
         self.stopping.store(true, Ordering::SeqCst);
         let path = self.bells.own_path();
         // An empty message ends its wait at once; if that fails it wakes by itself within a poll.
-        UnixDatagram::unbound().and_then(|socket| socket.send_to(&[], &path)).ok();
+        match &self.unheard {
+            Some(other_end) => other_end.send(&[]).ok(),
+            None => UnixDatagram::unbound().and_then(|socket| socket.send_to(&[], &path)).ok(),
+        };
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
+        }
+        if self.unheard.is_some() {
+            return;
         }
         fs::remove_file(&path).ok();
         // Refused while others listen.
@@ -71,8 +80,6 @@ impl Drop for Bell {
 /// What the thread works with.
 struct Listener {
     socket: UnixDatagram,
-    /// Of a socket that nobody can reach, the other end, which keeps it open.
-    _unheard: Option<UnixDatagram>,
     stopping: Arc<AtomicBool>,
     waiting: Arc<Waiting>,
     changes: Changes,

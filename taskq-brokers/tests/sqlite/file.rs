@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use taskq_core::{ErrorKind, State, broker::Settled, state::DeadReason};
 
-use crate::{Place, claim, connect, enqueue, join, processes::Child, queue, succeed, try_connect, try_enqueue, url};
+use crate::{Place, claim, connect, enqueue, join, processes::Process, queue, succeed, try_connect, try_enqueue, url};
 
 #[tokio::test]
 async fn a_missing_folder_is_named_with_the_cure() {
@@ -78,14 +78,14 @@ fn a_read_only_folder_and_a_read_only_file_are_refused_with_the_cure() {
     let folder = place.folder.path();
     let forbid = |mode| fs::set_permissions(folder, fs::Permissions::from_mode(mode)).expect("sets");
     forbid(0o555);
-    let told = Child::of("processes::child_connects", &place.url()).run_as_nobody().lines();
+    let told = Process::of("connect", &place.url()).run_as_nobody().lines();
     assert!(told[0].starts_with("Refused"), "{told:?}");
     assert!(told[0].contains("taskq.db") && told[0].contains("writable"), "{told:?}");
 
     forbid(0o755);
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async { drop(place.connect().await) });
     fs::set_permissions(place.file(), fs::Permissions::from_mode(0o444)).expect("sets");
-    let told = Child::of("processes::child_connects", &place.url()).run_as_nobody().lines();
+    let told = Process::of("connect", &place.url()).run_as_nobody().lines();
     assert!(told[0].starts_with("Refused"), "{told:?}");
     assert!(told[0].contains("must be able to write it"), "{told:?}");
     forbid(0o755);

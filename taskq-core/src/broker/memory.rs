@@ -114,8 +114,7 @@ impl Broker for MemoryBroker {
     }
 
     async fn join(&self, owner: Owner, queue: &QueueName) -> Result<()> {
-        self.step(queue, |queue, now| queue.join(now, owner));
-        Ok(())
+        self.step(queue, |queue, now| queue.join(now, owner))
     }
 
     async fn beat(&self, beats: &[(Owner, QueueName)]) -> Result<Vec<BeatAnswer>> {

@@ -44,7 +44,7 @@ pub async fn a_running_task_is_told(stage: Stage) {
     assert!(told(&stage, owner).await.is_empty());
     assert_eq!(cancel(&stage, &id).await, CancelAnswer::Requested);
     assert_eq!(stage.state(&id).await, Some(State::Running));
-    assert_eq!(told(&stage, owner).await, [id.key.clone()]);
+    assert_eq!(told(&stage, owner).await, std::slice::from_ref(&id.key));
     // A body that had finished anyway keeps its result.
     assert_eq!(stage.succeed(owner, &claimed, 1).await, Settled::Applied);
     assert_eq!(stage.state(&id).await, Some(State::Succeeded));

@@ -103,7 +103,7 @@ pub async fn a_worker_finds_what_it_holds(stage: Stage) {
     let owner = stage.worker().await;
     let claimed = stage.claim_one(owner).await;
     let broker = stage.connection.broker();
-    assert_eq!(broker.held(owner, &stage.queue).await.expect("lists"), [claimed.clone()]);
+    assert_eq!(broker.held(owner, &stage.queue).await.expect("lists"), std::slice::from_ref(&claimed));
     stage.succeed(owner, &claimed, 1).await;
     assert!(broker.held(owner, &stage.queue).await.expect("lists").is_empty());
 }

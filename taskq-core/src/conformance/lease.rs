@@ -66,6 +66,32 @@ pub async fn a_worker_comes_back_with_its_next_term(stage: Stage) {
     assert_eq!(stage.succeed(present, &claimed, 1).await, Settled::Applied);
 }
 
+/// Joining again renews a living term. A term that has lapsed is refused, at least until a sweep has taken back what it
+/// held, and gets nothing back; the next term may begin.
+pub async fn a_lapsed_term_cannot_begin_again(stage: Stage) {
+    stage.enqueue_one().await;
+    let owner = stage.worker().await;
+    let lost = stage.claim_one(owner).await;
+    let join = |owner| {
+        let (broker, queue) = (stage.connection.broker().clone(), stage.queue.clone());
+        async move { broker.join(owner, &queue).await }
+    };
+    stage.advance(limits::LEASE * 2 / 3).await;
+    join(owner).await.expect("a repeated join is harmless");
+    stage.advance(limits::LEASE * 2 / 3).await;
+    assert!(stage.beat(owner).await, "the repeated join renewed the lease");
+    stage.advance(limits::LEASE + Duration::from_millis(1)).await;
+    for _ in 0..2 {
+        assert_eq!(join(owner).await.expect_err("has lapsed").kind(), ErrorKind::Fenced);
+        assert!(!stage.beat(owner).await);
+        assert_eq!(stage.succeed(owner, &lost, 666).await, Settled::Fenced);
+    }
+    let present = Owner { term: owner.term + 1, ..owner };
+    join(present).await.expect("the next term begins");
+    stage.sweep().await;
+    assert_eq!(stage.claim_one(present).await.deliveries, 2);
+}
+
 /// A task whose worker dies every time ends as a dead letter after `max_deliveries`, without spending an attempt.
 pub async fn a_task_that_kills_its_workers_becomes_a_dead_letter(stage: Stage) {
     let (id, _) = stage.enqueue(stage.invocation(0).max_deliveries(3)).await;

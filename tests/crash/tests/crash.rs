@@ -91,7 +91,7 @@ async fn kill_one_and_stop_one(url: &str, seed_number: u64, tasks: u64) -> u64 {
     handles[usize::try_from(part).expect("fits")].wait(LONG).await.expect("succeeds");
     let (stopped, killed) = (workers.remove(0), workers.remove(0));
     // More work keeps both busy while it happens.
-    let held: Vec<_> = (0..200).map(|number| square::with(tasks + number, 50_000)).collect();
+    let held: Vec<_> = (0..200).map(|number| square::with(tasks + number, 400_000)).collect();
     let held = client.enqueue_all(held).await.expect("enqueues");
     wait_until_busy(&connection).await;
     stop_outside_a_write(&stopped, &client).await;
@@ -234,4 +234,48 @@ async fn a_task_that_aborts_its_process_is_dead_after_three_deliveries_and_hurts
     let healthy = client.enqueue(square::with(7, 0)).await.expect("enqueues");
     assert_eq!(healthy.wait(LONG).await.expect("succeeds"), 49);
     ending(&survivor);
+}
+
+/// How long it takes from the death of a worker until another one runs what it held.
+async fn takeover(url: &str) -> Duration {
+    let folder = TempFolder::new();
+    let client = taskq::connect(url).await.expect("opens").client();
+    let first = worker(url, 4, folder.path());
+    let held = client.enqueue(square::with(1, 3_600_000_000)).await.expect("enqueues");
+    let dead = owner_other_than(&held, None).await;
+    let second = worker(url, 4, folder.path());
+    first.kill();
+    let begun = Instant::now();
+    owner_other_than(&held, Some(dead)).await;
+    let taken = begun.elapsed();
+    drop(second);
+    taken
+}
+
+/// Returns when a worker other than this one runs the task.
+async fn owner_other_than(handle: &TaskHandle<square>, other: Option<taskq::WorkerId>) -> taskq::WorkerId {
+    let begun = Instant::now();
+    while begun.elapsed() < LONG {
+        let owner = handle.snapshot().await.expect("answers").and_then(|snapshot| snapshot.owner);
+        match owner {
+            Some(owner) if Some(owner.worker) != other => return owner.worker,
+            _ => tokio::task::yield_now().await,
+        }
+    }
+    panic!("nobody runs the task");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_worker_held_runs_elsewhere_within_seconds() {
+    let (server, folder) = (RedisServer::start(), TempFolder::new());
+    let sqlite = format!("sqlite://{}?synchronous=normal", folder.file("tasks.db").display());
+    for url in [server.url(), sqlite] {
+        for round in 0..number("TASKQ_ROUNDS", 1) {
+            let taken =
+                takeover(&format!("{url}{}namespace=round-{round}", if url.contains('?') { '&' } else { '?' })).await;
+            println!("{}: running again {taken:?} after the kill", url.split(':').next().expect("a scheme"));
+            // A lease and a sweep right after it; the rest is room for a machine that is busy with other tests.
+            assert!(taken < limits::LEASE + Duration::from_secs(3), "{taken:?}");
+        }
+    }
 }

@@ -19,7 +19,7 @@ pub fn example_program(name: &str) -> PathBuf {
         .join(name);
     assert!(
         program.is_file(),
-        "the example \"{name}\" is not built: run cargo xtask test, or cargo build --examples --all-features"
+        "the example \"{name}\" is not built: run cargo xtask test, or cargo build --workspace --examples --all-features"
     );
     program
 }

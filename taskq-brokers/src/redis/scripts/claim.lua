@@ -47,7 +47,12 @@ while taken < count do
       answer[taken + 2] = e
     end
   end
-  if #fields > 0 then call('HSET', own, unpack(fields)) end
+  local kept = #fields == 0 or redis.pcall('HSET', own, unpack(fields))
+  if type(kept) == 'table' then
+    -- A right taken away must not lose what was popped.
+    for i = taken + 2, taken + 3 - #fields / 2, -1 do push_first(answer[i]) end
+    return kept
+  end
 end
 if taken < count then
   -- Free slots are left: ask to be woken.

@@ -3,7 +3,7 @@
 -- Answer: 1 accepted, 0 accepted before.
 local marks = p..'bm:'..ARGV[2]
 if call('HSETNX', marks, ARGV[1], '1') == 0 then return 0 end
-call('EXPIRE', marks, 5400)
+call('EXPIRE', marks, 600)
 local markers = tonumber(ARGV[3])
 if markers > 0 then call('HSET', p..'m', unpack(ARGV, 4, 3 + 2 * markers)) end
 local i = 4 + 2 * markers

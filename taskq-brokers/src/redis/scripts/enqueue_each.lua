@@ -5,7 +5,7 @@
 -- Answer: for each {'c'}, {'d'}, {'h', holder} or {'r', replaced}; or 0 if the batch was accepted before.
 local marks = p..'bm:'..ARGV[2]
 if call('HSETNX', marks, ARGV[1], '1') == 0 then return 0 end
-call('EXPIRE', marks, 5400)
+call('EXPIRE', marks, 600)
 local t = now()
 local answers, became_ready = {}, false
 

@@ -1,4 +1,7 @@
 #!lua flags=allow-oom
--- Begins a term. ARGV: owner.
-call('ZADD', p..'lease', number(now() + LEASE), ARGV[1])
+-- Begins a term, or renews it if it lives. ARGV: owner. Answer: 1, or 0 if the term has lapsed and is not yet cleared.
+local owner, t = ARGV[1], now()
+local known = call('ZSCORE', p..'lease', owner) or call('ZSCORE', p..'gone', owner)
+if known and not alive(owner, t) then return 0 end
+call('ZADD', p..'lease', number(t + LEASE), owner)
 return 1

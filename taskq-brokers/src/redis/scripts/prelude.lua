@@ -28,20 +28,26 @@ end
 
 local function number(n) return string.format('%.0f', n) end
 
--- Whether the server has been up for less than a lease: then nobody could renew, and nobody is dead for it.
-local function just_restarted()
-  if not MERCY then return false end
+-- The second in which the server started, in milliseconds, if it tells: a user without the right to ask gets no mercy,
+-- but the tasks of dead workers must come back all the same.
+local function server_start(t)
+  if not MERCY then return nil end
   local told = redis.pcall('INFO', 'server')
-  -- A user without this right gets no mercy, but the tasks of dead workers must come back all the same.
   local up = type(told) == 'string' and string.match(told, 'uptime_in_seconds:(%d+)')
-  return up and tonumber(up) * 1000 < LEASE + 1000
+  return up and (math.floor(t / 1000) - tonumber(up)) * 1000
+end
+
+-- Whether a lapsed lease was granted before the server started, and that was less than a lease ago: then nobody could
+-- renew it, and nobody is dead for it.
+local function deserves_mercy(score, t, started)
+  return started and t - started < LEASE + 1000 and tonumber(score) - LEASE < started
 end
 
 local function alive(owner, t)
   local score = call('ZSCORE', p..'lease', owner)
   if not score then return false end
   if tonumber(score) > t then return true end
-  if just_restarted() then
+  if deserves_mercy(score, t, server_start(t)) then
     call('ZADD', p..'lease', number(t + LEASE), owner)
     return true
   end
@@ -173,9 +179,9 @@ local function promote(t, limit)
     local keys = call('ZRANGEBYSCORE', p..set, '-inf', number(t), 'LIMIT', 0, limit - moved)
     if #keys > 0 then
       local elements = call('HMGET', p..'dueb', unpack(keys))
-      call('HDEL', p..'dueb', unpack(keys))
       call('ZREM', p..set, unpack(keys))
       for i = 1, #keys do if elements[i] then push_last(elements[i]) end end
+      call('HDEL', p..'dueb', unpack(keys))
       moved = moved + #keys
     end
     if moved >= limit then break end
@@ -282,10 +288,11 @@ local function drain_owner(owner, limit, count_deliveries, t)
   if #keys > 0 then
     -- The smallest key, the oldest task, is pushed last and so comes first.
     table.sort(keys, function(a, b) return a > b end)
-    call('HDEL', name, unpack(keys))
     if call('EXISTS', p..'pg') == 1 then call('HDEL', p..'pg', unpack(keys)) end
     for _, key in ipairs(keys) do
       local became = hand_back(values[key], count_deliveries, t)
+      -- Only now, and one by one: an error half-way must not leave a task nowhere, nor in two places more than once.
+      call('HDEL', name, key)
       counts[became] = counts[became] + 1
     end
   end

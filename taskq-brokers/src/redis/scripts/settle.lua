@@ -11,8 +11,6 @@ for i = 2, #ARGV, 4 do
   local key = key_of(e)
   local v = living and call('HGET', own, key)
   if v and sub(v, 1, 8) == token then
-    call('HDEL', own, key)
-    call('HDEL', p..'pg', key)
     -- What somebody cancelled is not handed out again.
     if call('HDEL', p..'cr', key) == 1 and (what == 'r' or what == 'l') then what, with = 'c', '' end
     if what == 's' or what == 'c' then
@@ -26,6 +24,9 @@ for i = 2, #ARGV, 4 do
       if needs_marker(e) then call('HSET', p..'m', key, marker_of(e)) end
       if what == 'r' then put_due('retry', e, t + tonumber(with), t) else push_first(e) became_ready = true end
     end
+    -- Only now: an error half-way, such as a right taken away, must not leave the task nowhere.
+    call('HDEL', own, key)
+    call('HDEL', p..'pg', key)
     answer[#answer + 1] = '1'
   else
     local found = band(byte(e, 3), 1) ~= 0 and record(key, t)

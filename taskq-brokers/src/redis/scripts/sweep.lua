@@ -3,11 +3,12 @@
 -- old results and dead letters. ARGV: most of each kind. Answer: {due, reclaimed, buried, pruned, 1 if more is left}.
 local limit, t = tonumber(ARGV[1]), now()
 local due = promote(t, limit)
-local lapsed = call('ZRANGEBYSCORE', p..'lease', '-inf', number(t), 'LIMIT', 0, 100)
+local lapsed = call('ZRANGEBYSCORE', p..'lease', '-inf', number(t), 'WITHSCORES', 'LIMIT', 0, 100)
 if #lapsed > 0 then
-  local mercy = just_restarted()
-  for _, owner in ipairs(lapsed) do
-    if mercy then
+  local started = server_start(t)
+  for i = 1, #lapsed, 2 do
+    local owner = lapsed[i]
+    if deserves_mercy(lapsed[i + 1], t, started) then
       call('ZADD', p..'lease', number(t + LEASE), owner)
     else
       call('ZREM', p..'lease', owner)
@@ -17,7 +18,7 @@ if #lapsed > 0 then
     end
   end
 end
-local reclaimed, buried, more = 0, 0, due == limit or #lapsed == 100
+local reclaimed, buried, more = 0, 0, due == limit or #lapsed == 200
 for _, owner in ipairs(call('ZRANGE', p..'gone', 0, 100)) do
   local left = limit - reclaimed - buried
   if left <= 0 then more = true break end

@@ -210,8 +210,14 @@ impl MemoryQueue {
 
     // Working ----------------------------------------------------------------------------------------------
 
-    pub(super) fn join(&mut self, now: Timestamp, owner: Owner) {
+    pub(super) fn join(&mut self, now: Timestamp, owner: Owner) -> Result<()> {
+        if self.leases.contains_key(&owner) && !self.is_alive(now, owner) {
+            // Before the sweep its tasks still carry this owner: begun again, the term would hold them again.
+            let text = format!("the term {} of this worker lapsed; join with the next one", owner.term);
+            return Err(Error::new(ErrorKind::Fenced, "join", &self.name).because(text));
+        }
         self.leases.insert(owner, now + limits::LEASE);
+        Ok(())
     }
 
     fn is_alive(&self, now: Timestamp, owner: Owner) -> bool {

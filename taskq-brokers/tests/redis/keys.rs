@@ -1,0 +1,153 @@
+//! Which keys there are, which commands are sent, and what a stale write leaves as it was.
+
+use std::time::Duration;
+
+use taskq_core::{
+    Accepted, CancelAnswer, Connection, DeadReason, Progress, TaskId, TaskKey, Unique,
+    broker::{Claimed, Ending, Settled},
+    id::Owner,
+};
+use taskq_test_support::RedisServer;
+
+use crate::{
+    advance, claim, claim_one, connect_shifted, enqueue, invocation, join, queue, settle, succeeded, try_enqueue,
+};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Every key, which only a test may ask for.
+fn keys(server: &RedisServer) -> Vec<String> {
+    let keys = server.command(&["KEYS", "*"]);
+    let mut keys: Vec<_> = keys.array().iter().map(|key| key.text().to_owned()).collect();
+    keys.sort();
+    keys
+}
+
+/// Takes tasks through everything that can happen to them, and ends them all.
+async fn everything_happens(server: &RedisServer, connection: &Connection) {
+    let broker = connection.broker();
+    let owner = join(connection).await;
+    broker.work_arrived(&[(owner, queue())], Duration::from_millis(10)).await.expect("waits");
+    for _ in 0..3 {
+        enqueue(connection, invocation()).await;
+    }
+    let cancelled = enqueue_untracked(connection).await;
+    enqueue_untracked(connection).await;
+    for unique in [Unique::key("s").until_start(), Unique::key("e").until_end(), Unique::key("t").for_duration(DAY)] {
+        enqueue(connection, invocation().unique(unique)).await;
+    }
+    enqueue(connection, invocation().delay(DAY)).await;
+    enqueue(connection, invocation().id("own")).await;
+    enqueue(connection, invocation().expires_in(Duration::from_secs(1))).await;
+    let waiting = enqueue(connection, invocation()).await;
+    assert_eq!(broker.cancel(&waiting).await.expect("cancels"), CancelAnswer::Cancelled);
+    assert_eq!(broker.cancel(&cancelled).await.expect("answers"), CancelAnswer::NotFound);
+    advance(server, Duration::from_secs(2));
+    let task = claim_one(connection, owner).await;
+    settle(connection, owner, &task, Ending::Retry(Duration::from_secs(60))).await;
+    let task = claim_one(connection, owner).await;
+    settle(connection, owner, &task, Ending::Dead(DeadReason::Fatal)).await;
+    let task = claim_one(connection, owner).await;
+    broker.report(owner, &queue(), &task.envelope.id.key, task.token, &Progress::default()).await.expect("reports");
+    broker.wait(&task.envelope.id, Duration::from_millis(1)).await.expect("waits");
+    assert_eq!(broker.cancel(&task.envelope.id).await.expect("asks"), CancelAnswer::Requested);
+    settle(connection, owner, &task, Ending::Cancelled).await;
+    broker.leave(owner, &queue()).await.expect("leaves");
+
+    // A worker that dies with tasks in its hands, and one that ends what is left.
+    let dying = join(connection).await;
+    assert!(!claim(connection, dying, 2).await.is_empty());
+    advance(server, DAY);
+    sweep(connection).await;
+    drain(connection).await;
+}
+
+async fn enqueue_untracked(connection: &Connection) -> TaskId {
+    let mut envelope = invocation().into_envelope().expect("valid");
+    envelope.id.key = TaskKey::generate_untracked();
+    envelope.stores_result = false;
+    assert_eq!(try_enqueue(connection, &envelope).await.expect("enqueues"), Accepted::Created);
+    envelope.id
+}
+
+async fn sweep(connection: &Connection) {
+    while connection.broker().sweep(&queue(), 200).await.expect("sweeps").more {}
+}
+
+async fn drain(connection: &Connection) {
+    let owner = join(connection).await;
+    loop {
+        let claimed = claim(connection, owner, 200).await;
+        if claimed.is_empty() {
+            break;
+        }
+        for task in &claimed {
+            let waited = connection.broker().wait(&task.envelope.id, Duration::from_millis(1)).await;
+            waited.expect("waits").expect("it runs");
+            assert_eq!(settle(connection, owner, task, succeeded()).await, Settled::Applied);
+        }
+    }
+    connection.broker().leave(owner, &queue()).await.expect("leaves");
+}
+
+#[tokio::test]
+async fn every_key_is_gone_or_ends_by_itself_after_everything_has_ended_and_aged_out() {
+    let server = RedisServer::start();
+    let connection = connect_shifted(&server).await;
+    everything_happens(&server, &connection).await;
+    advance(&server, 31 * DAY);
+    sweep(&connection).await;
+    let lasting: Vec<_> =
+        keys(&server).into_iter().filter(|key| server.command(&["PTTL", key]).integer() < 0).collect();
+    assert_eq!(lasting, ["taskq:layout", "taskq:queues", "taskq:skew", "taskq:{q}:seq"]);
+}
+
+#[tokio::test]
+async fn no_command_walks_the_keyspace() {
+    let server = RedisServer::start();
+    let connection = connect_shifted(&server).await;
+    server.reset_command_counts();
+    everything_happens(&server, &connection).await;
+    connection.inspect().counts(&queue()).await.expect("counts");
+    connection.inspect().dead_letters(&queue(), None, 100).await.expect("lists");
+    let counts = server.command_counts();
+    for walk in ["keys", "scan", "sscan", "zscan", "smembers", "randomkey", "dbsize", "flushdb", "config|get"] {
+        assert!(!counts.contains_key(walk), "{walk} was called: {counts:?}");
+    }
+    connection.inspect().queues().await.expect("lists");
+    assert_eq!(server.command_counts().get("smembers"), Some(&1));
+}
+
+#[tokio::test]
+async fn a_stale_write_changes_no_byte() {
+    let server = RedisServer::builder().argument("--enable-debug-command").argument("local").start();
+    let connection = connect_shifted(&server).await;
+    enqueue(&connection, invocation().unique(Unique::key("u").until_end())).await;
+    enqueue(&connection, invocation()).await;
+    let stale: Owner = join(&connection).await;
+    let claimed = claim(&connection, stale, 2).await;
+    advance(&server, Duration::from_secs(60));
+    changes_nothing(&server, &connection, &[stale], &claimed).await;
+    sweep(&connection).await;
+    let present = join(&connection).await;
+    assert_eq!(claim(&connection, present, 1).await.len(), 1, "one is held by another, one is ready");
+    // Under its own name, and under that of whoever holds it now.
+    changes_nothing(&server, &connection, &[stale, present], &claimed).await;
+    assert!(!connection.broker().beat(&[(stale, queue())]).await.expect("beats")[0].alive);
+    assert!(connection.broker().claim(stale, &queue(), 9).await.is_err());
+}
+
+/// Tries all that a stale owner can write.
+async fn changes_nothing(server: &RedisServer, connection: &Connection, owners: &[Owner], claimed: &[Claimed]) {
+    let before = (keys(server), server.command(&["DEBUG", "DIGEST"]));
+    for (owner, task) in owners.iter().flat_map(|owner| claimed.iter().map(move |task| (*owner, task))) {
+        let retry = Ending::Retry(Duration::ZERO);
+        for ending in [succeeded(), retry, Ending::Dead(DeadReason::Fatal), Ending::Cancelled, Ending::Released] {
+            assert_eq!(settle(connection, owner, task, ending).await, Settled::Fenced);
+        }
+        let key = &task.envelope.id.key;
+        let report = connection.broker().report(owner, &queue(), key, task.token, &Progress::default()).await;
+        assert_eq!(report.expect("answers"), Settled::Fenced);
+    }
+    assert_eq!((keys(server), server.command(&["DEBUG", "DIGEST"])), before);
+}

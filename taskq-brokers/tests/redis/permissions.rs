@@ -1,0 +1,186 @@
+//! The users of `docs/brokers.md` can do their work, with the right to ask for `INFO` and without.
+
+use std::time::Duration;
+
+use taskq_core::{
+    CancelAnswer, Connection, DeadReason, ErrorKind, Progress, State, Unique,
+    broker::{Accepted, Ending, Settled},
+    id::BatchId,
+};
+use taskq_test_support::RedisServer;
+
+use crate::{
+    claim, claim_one, connect, enqueue, invocation, join, queue, settle, state, succeeded, try_connect, try_settle,
+};
+
+const DOCUMENT: &str = include_str!("../../../docs/brokers.md");
+
+/// The rules of a user as they stand in the document.
+fn rules(user: &str) -> String {
+    let (_, rest) = DOCUMENT.split_once(&format!("ACL SETUSER {user} on >password ")).expect("the document has it");
+    rest.split_once("```").expect("a block").0.to_owned()
+}
+
+fn without_info(rules: &str) -> String {
+    let rules = rules.replace("+info", "");
+    assert!(!rules.contains("info"));
+    rules
+}
+
+/// All that a producer does.
+async fn produces(connection: &Connection) {
+    let broker = connection.broker();
+    broker.now().await.expect("tells the time");
+    let plain = invocation().into_envelope().expect("valid");
+    let batch = BatchId::generate();
+    for expected in [Accepted::Created, Accepted::Duplicate] {
+        let accepted = broker.enqueue(&queue(), batch, std::slice::from_ref(&plain)).await.expect("enqueues");
+        assert_eq!(accepted, [expected]);
+    }
+    let many: Vec<_> = (0..3).map(|_| invocation().into_envelope().expect("valid")).collect();
+    broker.enqueue(&queue(), BatchId::generate(), &many).await.expect("enqueues");
+    for unique in
+        [Unique::key("a").until_start(), Unique::key("b"), Unique::key("c").for_duration(Duration::from_secs(9))]
+    {
+        let unique = unique.replace();
+        enqueue(connection, invocation().unique(unique.clone())).await;
+        let again = invocation().unique(unique).into_envelope().expect("valid");
+        let accepted = crate::try_enqueue(connection, &again).await.expect("enqueues");
+        assert!(matches!(accepted, Accepted::Replaced(_)), "{accepted:?}");
+    }
+    let later = enqueue(connection, invocation().delay(Duration::from_secs(60)).id("later")).await;
+    assert_eq!(state(connection, &later).await, Some(State::Scheduled));
+    assert_eq!(broker.cancel(&later).await.expect("cancels"), CancelAnswer::Cancelled);
+    assert_eq!(broker.cancel(&plain.id).await.expect("cancels"), CancelAnswer::Cancelled);
+    let waited = broker.wait(&many[0].id, Duration::from_millis(50)).await.expect("waits").expect("kept");
+    assert_eq!(waited.state, State::Ready);
+}
+
+/// All that a worker and an operator do on top of it.
+async fn works(connection: &Connection) {
+    let broker = connection.broker();
+    let owner = join(connection).await;
+    assert!(broker.beat(&[(owner, queue())]).await.expect("beats")[0].alive);
+    let task = claim_one(connection, owner).await;
+    let key = &task.envelope.id.key;
+    let report = broker.report(owner, &queue(), key, task.token, &Progress::default()).await;
+    assert_eq!(report.expect("reports"), Settled::Applied);
+    assert_eq!(state(connection, &task.envelope.id).await, Some(State::Running));
+    assert_eq!(broker.cancel(&task.envelope.id).await.expect("asks"), CancelAnswer::Requested);
+    assert_eq!(broker.beat(&[(owner, queue())]).await.expect("beats")[0].cancelled.len(), 1);
+    assert_eq!(broker.held(owner, &queue()).await.expect("lists").len(), 1);
+    settle(connection, owner, &task, Ending::Cancelled).await;
+    for ending in [Ending::Retry(Duration::ZERO), Ending::Dead(DeadReason::Fatal), Ending::Released] {
+        let task = claim_one(connection, owner).await;
+        assert_eq!(settle(connection, owner, &task, ending).await, Settled::Applied);
+    }
+    loop {
+        let claimed = claim(connection, owner, 9).await;
+        if claimed.is_empty() {
+            break;
+        }
+        for task in claimed {
+            assert_eq!(settle(connection, owner, &task, succeeded()).await, Settled::Applied);
+        }
+    }
+    broker.work_arrived(&[(owner, queue())], Duration::from_millis(10)).await.expect("waits");
+    inspects(connection).await;
+    broker.leave(owner, &queue()).await.expect("leaves");
+    broker.sweep(&queue(), 200).await.expect("sweeps");
+}
+
+async fn inspects(connection: &Connection) {
+    let (inspect, control) = (connection.inspect(), connection.control());
+    assert_eq!(inspect.queues().await.expect("lists"), [queue()]);
+    assert_eq!(inspect.counts(&queue()).await.expect("counts").dead, 1);
+    let letters = inspect.dead_letters(&queue(), None, 9).await.expect("lists");
+    assert!(inspect.dead_letters(&queue(), Some(&letters[0].id.key), 9).await.expect("lists").is_empty());
+    assert!(control.replay(&letters[0].id).await.expect("replays"));
+    assert!(!control.drop_dead(&letters[0].id).await.expect("answers"));
+}
+
+/// A dead worker's tasks come back, without mercy: whether the server is new is not for this user to know.
+async fn reclaims(server: &RedisServer, connection: &Connection) {
+    let dead = join(connection).await;
+    let task = claim_one(connection, dead).await;
+    server.command(&["ZADD", "taskq:{q}:lease", "1", &dead.to_string()]);
+    assert_eq!(connection.broker().sweep(&queue(), 200).await.expect("sweeps").reclaimed, 1);
+    assert_eq!(settle(connection, dead, &task, succeeded()).await, Settled::Fenced);
+}
+
+#[tokio::test]
+async fn a_producer_can_do_its_work_with_few_rights() {
+    for rules in [rules("shop-producer"), without_info(&rules("shop-producer"))] {
+        let server = RedisServer::builder().user("shop-producer", "pw", &rules).start();
+        let connection = connect(&server).await;
+        produces(&connection).await;
+        let error = connection.broker().sweep(&queue(), 9).await.expect_err("no worker");
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_can_do_its_work_with_few_rights() {
+    let server = RedisServer::builder().user("shop-worker", "pw", &rules("shop-worker")).start();
+    let connection = connect(&server).await;
+    produces(&connection).await;
+    works(&connection).await;
+}
+
+#[tokio::test]
+async fn a_worker_without_info_reclaims_the_tasks_of_the_dead_all_the_same() {
+    let rules = without_info(&rules("shop-worker"));
+    let server = RedisServer::builder().user("shop-worker", "pw", &rules).start();
+    let connection = connect(&server).await;
+    produces(&connection).await;
+    works(&connection).await;
+    reclaims(&server, &connection).await;
+}
+
+/// Lets the retrying task be due.
+fn make_due(server: &RedisServer) {
+    let script =
+        "for _, key in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZADD', KEYS[1], 1, key) end";
+    server.command(&["EVAL", script, "1", "taskq:{q}:retry"]);
+}
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_for_a_while_loses_no_task_and_counts_no_delivery() {
+    let server = RedisServer::builder().user("shop-worker", "pw", &rules("shop-worker")).start();
+    let connection = connect(&server).await;
+    let id = enqueue(&connection, invocation()).await;
+    let owner = join(&connection).await;
+    for command in ["lmpop", "hset", "zadd", "incr"] {
+        server.command(&["ACL", "SETUSER", "shop-worker", &format!("-{command}")]);
+        for _ in 0..3 {
+            let error = connection.broker().claim(owner, &queue(), 9).await.expect_err("not allowed");
+            assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        }
+        server.command(&["ACL", "SETUSER", "shop-worker", &format!("+{command}")]);
+        let mut claimed = connection.broker().held(owner, &queue()).await.expect("lists");
+        claimed.extend(claim(&connection, owner, 9).await);
+        let claimed = claimed.pop().expect("not lost");
+        assert_eq!((&claimed.envelope.id, claimed.deliveries), (&id, 1), "{command}");
+
+        server.command(&["ACL", "SETUSER", "shop-worker", &format!("-{command}")]);
+        let retry = Ending::Retry(Duration::from_secs(60));
+        for _ in 0..3 {
+            // Without these two it cannot be kept for later; then it stays in its worker's hands.
+            let settled = try_settle(&connection, owner, &claimed, retry.clone()).await;
+            assert_eq!(settled.is_err(), ["hset", "zadd"].contains(&command), "{command}: {settled:?}");
+            if settled.is_ok() {
+                break;
+            }
+        }
+        server.command(&["ACL", "SETUSER", "shop-worker", &format!("+{command}")]);
+        if ["hset", "zadd"].contains(&command) {
+            assert_eq!(settle(&connection, owner, &claimed, retry).await, Settled::Applied, "{command}");
+        }
+        assert_eq!(state(&connection, &id).await, Some(State::Retrying));
+        make_due(&server);
+    }
+
+    let elsewhere = format!("{}?namespace=elsewhere", server.url());
+    let error = try_connect(&elsewhere).await.expect_err("not its namespace");
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+}

@@ -1,0 +1,123 @@
+//! A server that is killed and comes back, with its data or without.
+
+use std::sync::{Arc, Mutex};
+
+use taskq_core::{
+    ErrorKind, State,
+    broker::{Settled, SweepAnswer},
+};
+use taskq_test_support::{Persistence, RedisServer};
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+
+use crate::{claim_one, connect, enqueue, invocation, join, patient, persist, queue, state, succeeded, try_settle};
+
+#[tokio::test]
+async fn a_task_that_runs_while_the_server_is_restarted_is_settled_afterwards() {
+    let mut server = RedisServer::builder().persistence(Persistence::AppendAlways).start();
+    let connection = connect(&server).await;
+    let id = enqueue(&connection, invocation()).await;
+    let owner = join(&connection).await;
+    let claimed = claim_one(&connection, owner).await;
+    // As if the server had been away for longer than a lease.
+    server.command(&["ZADD", "taskq:{q}:lease", "1", &owner.to_string()]);
+    server.kill();
+    server.restart();
+    let queue = queue();
+    let swept = persist(|| connection.broker().sweep(&queue, 200)).await;
+    assert_eq!(swept, SweepAnswer::default(), "nobody could renew, so nobody is dead for it");
+    let settled = persist(|| try_settle(&connection, owner, &claimed, succeeded())).await;
+    assert_eq!(settled, Settled::Applied);
+    assert_eq!(state(&connection, &id).await, Some(State::Succeeded));
+}
+
+#[tokio::test]
+async fn a_settlement_itself_renews_a_lease_that_lapsed_while_the_server_was_away() {
+    let mut server = RedisServer::builder().persistence(Persistence::AppendAlways).start();
+    let connection = connect(&server).await;
+    enqueue(&connection, invocation()).await;
+    let owner = join(&connection).await;
+    let claimed = claim_one(&connection, owner).await;
+    server.command(&["ZADD", "taskq:{q}:lease", "1", &owner.to_string()]);
+    server.kill();
+    server.restart();
+    let settled = persist(|| try_settle(&connection, owner, &claimed, succeeded())).await;
+    assert_eq!(settled, Settled::Applied);
+    assert!(connection.broker().beat(&[(owner, queue())]).await.expect("beats")[0].alive);
+}
+
+#[tokio::test]
+async fn a_server_that_lost_its_data_is_reported_by_everybody_once_and_used_again() {
+    let errors = Errors::default();
+    let _watching = tracing::subscriber::set_default(errors.clone());
+    let mut server = RedisServer::start();
+    let (first, second) = (connect(&server).await, connect(&server).await);
+    let id = enqueue(&first, invocation()).await;
+    let owner = join(&first).await;
+    server.restart();
+    for connection in [&first, &second] {
+        assert_eq!(patient(connection).find(&id).await.expect("answers"), None);
+    }
+    let told = errors.0.lock().expect("not poisoned").clone();
+    assert_eq!(told.iter().filter(|text| text.contains("the server has lost its data")).count(), 2, "{told:?}");
+
+    assert!(server.command(&["GET", "taskq:layout"]).text().starts_with("1 1 "));
+    enqueue(&first, invocation()).await;
+    assert_eq!(second.inspect().queues().await.expect("lists"), [queue()]);
+    let error = first.broker().claim(owner, &queue(), 1).await.expect_err("its lease is gone");
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+    let owner = join(&first).await;
+    claim_one(&first, owner).await;
+}
+
+#[tokio::test]
+async fn a_restart_with_all_data_is_no_loss() {
+    let errors = Errors::default();
+    let _watching = tracing::subscriber::set_default(errors.clone());
+    let mut server = RedisServer::builder().persistence(Persistence::AppendAlways).start();
+    let connection = connect(&server).await;
+    let id = enqueue(&connection, invocation()).await;
+    server.restart();
+    assert!(patient(&connection).find(&id).await.expect("answers").is_some());
+    assert_eq!(*errors.0.lock().expect("not poisoned"), Vec::<String>::new());
+}
+
+/// Keeps the errors that are logged on this thread.
+#[derive(Clone, Default)]
+struct Errors(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Errors {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::ERROR
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text::default();
+        event.record(&mut text);
+        self.0.lock().expect("not poisoned").push(text.0);
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0.push_str(&format!("{field}={value:?} "));
+    }
+}

@@ -1,0 +1,73 @@
+//! What stands in a ready list and is no task of ours: a dead letter that stops nobody.
+
+use taskq_core::{DeadReason, State, TaskId, TaskKey, broker::Settled};
+use taskq_test_support::RedisServer;
+
+use crate::{claim, connect, enqueue, invocation, join, queue, settle, state, succeeded};
+
+const READY: &str = "taskq:{q}:r5";
+
+/// An element with a good head for the key `broken`, and no envelope behind it.
+const BROKEN: &str = "\0\x01\x015\x03\x05\0\x06broken{\"v\":1,";
+
+#[tokio::test]
+async fn an_envelope_that_does_not_decode_becomes_a_dead_letter_that_can_be_dropped() {
+    let server = RedisServer::start();
+    let connection = connect(&server).await;
+    let id = TaskId::new(queue(), TaskKey::own("broken").expect("valid"));
+    server.command(&["LPUSH", READY, BROKEN]);
+    let owner = join(&connection).await;
+    assert!(claim(&connection, owner, 9).await.is_empty());
+    assert_eq!(state(&connection, &id).await, Some(State::Dead));
+
+    let letters = connection.inspect().dead_letters(&queue(), None, 9).await.expect("lists");
+    assert_eq!(letters.len(), 1);
+    assert_eq!((&letters[0].id, letters[0].reason), (&id, DeadReason::Undecodable));
+    assert_eq!(letters[0].envelope, None);
+    assert!(connection.control().drop_dead(&id).await.expect("drops"));
+    assert_eq!(state(&connection, &id).await, None);
+}
+
+#[tokio::test]
+async fn an_undecodable_dead_letter_is_replayed_as_it_is_and_buried_again() {
+    let server = RedisServer::start();
+    let connection = connect(&server).await;
+    let id = TaskId::new(queue(), TaskKey::own("broken").expect("valid"));
+    server.command(&["LPUSH", READY, BROKEN]);
+    let owner = join(&connection).await;
+    for _ in 0..5 {
+        assert!(claim(&connection, owner, 9).await.is_empty());
+        assert_eq!(state(&connection, &id).await, Some(State::Dead));
+        assert!(connection.control().replay(&id).await.expect("replays"));
+        assert_eq!(state(&connection, &id).await, Some(State::Ready));
+        assert_eq!(server.command(&["LINDEX", READY, "0"]).text(), BROKEN);
+    }
+}
+
+#[tokio::test]
+async fn rubbish_in_a_ready_list_costs_no_task_beside_it() {
+    let server = RedisServer::start();
+    let connection = connect(&server).await;
+    let long = "no element at all, ".repeat(20);
+    let rubbish = ["", "x", "\0\x01\x0f5", long.as_str(), "\0\x01\x015\x03\x05\0\x04\u{1}\u{2}\u{3}\u{4}rest"];
+    let mut ids = Vec::new();
+    for rubbish in rubbish {
+        ids.push(enqueue(&connection, invocation()).await);
+        server.command(&["LPUSH", READY, rubbish]);
+    }
+    let owner = join(&connection).await;
+    let claimed = claim(&connection, owner, 100).await;
+    assert_eq!(claimed.iter().map(|claimed| &claimed.envelope.id).collect::<Vec<_>>(), ids.iter().collect::<Vec<_>>());
+    for claimed in &claimed {
+        assert_eq!(settle(&connection, owner, claimed, succeeded()).await, Settled::Applied);
+    }
+    let counts = connection.inspect().counts(&queue()).await.expect("counts");
+    assert_eq!((counts.ready, counts.running, counts.dead), (0, 0, 5));
+    let letters = connection.inspect().dead_letters(&queue(), None, 9).await.expect("lists");
+    // The last one has not even a key that could be told.
+    assert_eq!(letters.len(), 4);
+    for letter in letters {
+        assert_eq!((letter.reason, letter.envelope), (DeadReason::Undecodable, None));
+        assert!(connection.control().drop_dead(&letter.id).await.expect("drops"));
+    }
+}
