@@ -84,6 +84,9 @@ impl Scripts {
     }
 }
 
+/// Where a script wants the prelude, if not at its beginning.
+const PRELUDE_HERE: &str = "--PRELUDE\n";
+
 /// A flags line must come first; then where time comes from, the prelude, and the script.
 fn source(script: Script, time: Time, namespace: &Namespace) -> String {
     let body = script.body();
@@ -99,7 +102,10 @@ fn source(script: Script, time: Time, namespace: &Namespace) -> String {
     };
     let needed = needed_blocks(include_str!("scripts/prelude.lua"), rest);
     let clock = if needed.contains("skew()") || rest.contains("skew()") { clock } else { String::new() };
-    format!("{flags}{clock}{needed}{rest}")
+    match rest.split_once(PRELUDE_HERE) {
+        Some((before, after)) => format!("{flags}{before}{clock}{needed}{after}"),
+        None => format!("{flags}{clock}{needed}{rest}"),
+    }
 }
 
 /// Those blocks of the prelude whose names the script uses, and those that they use in turn.
