@@ -4,6 +4,8 @@
 
 #![cfg(feature = "redis")]
 
+#[path = "redis/bounds.rs"]
+mod bounds;
 #[path = "redis/connections.rs"]
 mod connections;
 #[path = "redis/full.rs"]
@@ -16,6 +18,8 @@ mod opening;
 mod permissions;
 #[path = "redis/restarts.rs"]
 mod restarts;
+#[path = "redis/silence.rs"]
+mod silence;
 #[path = "redis/undecodable.rs"]
 mod undecodable;
 

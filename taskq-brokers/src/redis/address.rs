@@ -1,8 +1,11 @@
 //! A Redis URL, read and checked; what it shows never holds a secret.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use redis::{Client, ConnectionInfo, IntoConnectionInfo, io::tcp::TcpSettings};
+use redis::{
+    Client, ConnectionInfo, IntoConnectionInfo,
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+};
 use taskq_core::{Error, ErrorKind, Namespace, Result, limits};
 
 /// Parameters that a URL may have.
@@ -30,8 +33,7 @@ impl Address {
             return Err(wrong(&shown, "the parameter ca needs rediss://"));
         }
         let info = base.into_connection_info().map_err(|error| wrong(&shown, error.to_string()))?;
-        // Off by default in this driver; a lone small request must not wait for more.
-        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let info = info.set_tcp_settings(tcp_settings());
         Ok(Self { info, ca, namespace: Namespace::new(namespace)?, shown })
     }
 
@@ -78,6 +80,13 @@ fn prepare_tls(_shown: &str) -> Result<()> {
 fn prepare_tls(shown: &str) -> Result<()> {
     let cure = "this program was built without the feature \"tls\" of taskq-rs; enable it in Cargo.toml";
     Err(Error::new(ErrorKind::Unsupported, "connect to", shown).because(cure))
+}
+
+fn tcp_settings() -> TcpSettings {
+    // Connections that only listen, for doorbells and ended tasks, learn no other way that the other end is gone.
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(3));
+    // Off by default in this driver; a lone small request must not wait for more.
+    TcpSettings::default().set_nodelay(true).set_keepalive(keepalive)
 }
 
 fn wrong(shown: &str, cure: impl Into<String>) -> Error {

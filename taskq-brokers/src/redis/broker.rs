@@ -29,6 +29,9 @@ use super::{
     script::{Script, Time},
 };
 
+/// Bytes that one script should move, for it must not hold up the server.
+const STEP_BYTES: usize = 1024 * 1024;
+
 /// Tasks on a Redis server.
 #[derive(Debug)]
 pub(super) struct RedisBroker {
@@ -151,6 +154,20 @@ impl RedisBroker {
         .await
         .map(drop)
     }
+
+    /// Settles so many at once that the script stays short.
+    async fn settle_step(&self, owner: Owner, queue: &QueueName, settlements: &[Settlement]) -> Result<Vec<Settled>> {
+        let is_success = |settlement: &Settlement| {
+            matches!(settlement.ending, Ending::Succeeded(_)) && !element::has_unique(&settlement.envelope)
+        };
+        if settlements.iter().all(is_success) {
+            let answer =
+                self.run("settle at", Script::Succeed, queue, |command| successes(command, owner, settlements));
+            return settled(answer.await?);
+        }
+        let answer = self.run("settle at", Script::Settle, queue, |command| endings(command, owner, settlements));
+        settled(answer.await?)
+    }
 }
 
 #[async_trait]
@@ -255,19 +272,11 @@ impl Broker for RedisBroker {
     }
 
     async fn settle(&self, owner: Owner, queue: &QueueName, settlements: &[Settlement]) -> Result<Vec<Settled>> {
-        if settlements.is_empty() {
-            return Ok(Vec::new());
+        let mut settled = Vec::with_capacity(settlements.len());
+        for step in bounded(settlements) {
+            settled.extend(self.settle_step(owner, queue, step).await?);
         }
-        let is_success = |settlement: &Settlement| {
-            matches!(settlement.ending, Ending::Succeeded(_)) && !element::has_unique(&settlement.envelope)
-        };
-        if settlements.iter().all(is_success) {
-            let answer =
-                self.run("settle at", Script::Succeed, queue, |command| successes(command, owner, settlements));
-            return settled(answer.await?);
-        }
-        let answer = self.run("settle at", Script::Settle, queue, |command| endings(command, owner, settlements));
-        settled(answer.await?)
+        Ok(settled)
     }
 
     async fn report(
@@ -359,6 +368,23 @@ fn is_over(snapshot: &Snapshot) -> bool {
 
 fn millis(number: i64) -> Option<Duration> {
     u64::try_from(number).ok().map(Duration::from_millis)
+}
+
+/// Parts of at most `SETTLE_BATCH` settlements and about a mebibyte: a script that ends them reads what the owner holds.
+fn bounded(mut settlements: &[Settlement]) -> Vec<&[Settlement]> {
+    let mut parts = Vec::new();
+    while !settlements.is_empty() {
+        let mut bytes = 0;
+        let fitting = settlements.iter().take(limits::SETTLE_BATCH).take_while(|settlement| {
+            let fits = bytes < STEP_BYTES;
+            bytes += settlement.envelope.payload.as_str().len();
+            fits
+        });
+        let (part, rest) = settlements.split_at(fitting.count());
+        parts.push(part);
+        settlements = rest;
+    }
+    parts
 }
 
 // Arguments -----------------------------------------------------------------------------------------------

@@ -4,7 +4,10 @@
 //! and for whether the server still holds the same data.
 
 use std::{
-    sync::{Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,6 +26,14 @@ use super::{
 /// How long a command may take; longer means that the connection is dead. The driver's own default of half a second is
 /// shorter than a loaded server may need.
 const RESPONSE: Duration = Duration::from_secs(5);
+
+/// Callers give up sooner than that, and a call that is given up never comes to its bound. So a connection that owes
+/// answers for this long is replaced when a caller gives up. It is less than a third of a lease, when a heartbeat gives
+/// up: the next beat still comes in time, on another connection.
+const SILENCE: Duration = Duration::from_millis(1_200);
+
+/// A call given up sooner than this says nothing about the connection.
+const IMPATIENCE: Duration = Duration::from_millis(100);
 
 /// After a failed attempt to connect, the next one waits this long and up to as long again: at most four a second.
 const RECONNECT: Duration = Duration::from_millis(250);
@@ -47,6 +58,44 @@ pub(super) struct Link {
 struct Present {
     generation: u64,
     connection: MultiplexedConnection,
+    silence: Arc<Silence>,
+}
+
+/// Since when a connection has owed answers to callers who gave up: milliseconds of the monotonic clock, 0 if it does not.
+#[derive(Debug, Default)]
+struct Silence(AtomicU64);
+
+/// A call that waits for its answer.
+struct UnderWay<'a> {
+    link: &'a Link,
+    generation: u64,
+    silence: Arc<Silence>,
+    begun: Duration,
+    answered: bool,
+}
+
+impl UnderWay<'_> {
+    fn answered(mut self) {
+        self.silence.0.store(0, Ordering::Relaxed);
+        self.answered = true;
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let now = self.link.clock.monotonic();
+        if self.answered || now.saturating_sub(self.begun) < IMPATIENCE {
+            return;
+        }
+        let begun = u64::try_from(self.begun.as_millis()).unwrap_or(u64::MAX).max(1);
+        let since = match self.silence.0.compare_exchange(0, begun, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => begun,
+            Err(earlier) => earlier,
+        };
+        if now.saturating_sub(Duration::from_millis(since)) >= SILENCE {
+            self.link.broken(self.generation);
+        }
+    }
 }
 
 /// The last attempt to connect that failed.
@@ -74,7 +123,7 @@ impl Link {
         let mut first = Fresh::open(&link.client, &link.shown, Some(RESPONSE)).await?;
         server::check(&mut first).await?;
         let connection = link.prepare(first).await?;
-        link.put(Present { generation: 0, connection });
+        link.put(Present { generation: 0, connection, silence: Arc::default() });
         Ok(link)
     }
 
@@ -124,7 +173,7 @@ impl Link {
         let generation = self.clock.monotonic().as_nanos() as u64;
         match self.connect_again().await {
             Ok(connection) => {
-                let present = Present { generation, connection };
+                let present = Present { generation, connection, silence: Arc::default() };
                 self.put(present.clone());
                 Ok(present)
             }
@@ -174,6 +223,11 @@ impl Link {
         }
     }
 
+    fn under_way(&self, present: &Present) -> UnderWay<'_> {
+        let (silence, begun) = (Arc::clone(&present.silence), self.clock.monotonic());
+        UnderWay { link: self, generation: present.generation, silence, begun, answered: false }
+    }
+
     /// Forgets a broken connection, unless somebody has replaced it already.
     fn broken(&self, generation: u64) {
         let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
@@ -185,7 +239,9 @@ impl Link {
     /// A plain command.
     pub(super) async fn command(&self, operation: &'static str, command: &Cmd) -> Result<Value> {
         let mut present = self.connected().await?;
+        let under_way = self.under_way(&present);
         let answer = refusal(present.connection.send_packed_command(command).await);
+        under_way.answered();
         answer.map_err(|error| self.lost(operation, present.generation, error))
     }
 
@@ -201,6 +257,7 @@ impl Link {
         let mut command = redis::cmd("EVALSHA");
         command.arg(self.scripts.name(script)).arg(1).arg(prefix);
         arguments(&mut command);
+        let under_way = self.under_way(&present);
         let answer = present.connection.send_packed_command(&command).await;
         let answer = match refusal(answer) {
             // The server has forgotten its scripts: it was restarted or flushed. The source can be forgotten by nobody.
@@ -210,6 +267,7 @@ impl Link {
             }
             answer => answer,
         };
+        under_way.answered();
         answer.map_err(|error| self.lost(operation, present.generation, error))
     }
 

@@ -11,7 +11,7 @@ for _, owner in ipairs(owners()) do
     return 'requested'
   end
 end
-if call('HEXISTS', p..'dead', key) == 1 or record(key, t) then return 'ended' end
+if call('HEXISTS', p..'dead', key) == 1 or record(key, t) or call('ZSCORE', p..'c', key) then return 'ended' end
 if not tracked(key) then
   -- It may wait in a ready list; then a claim will drop it.
   call('ZADD', p..'cu', number(t), key)

@@ -44,4 +44,6 @@ local dead = call('HGET', p..'dead', key)
 if dead then return {'dead', call('ZSCORE', p..'deadz', key), dead} end
 local found = record(key, t)
 if found then return {'ended', '0', found} end
+local dropped = call('ZSCORE', p..'c', key)
+if dropped then return {'ended', '0', 'c'..NOBODY..'0:'..number(tonumber(dropped))..':'} end
 return {}

@@ -3,5 +3,6 @@
 local owner, t = ARGV[1], now()
 local known = call('ZSCORE', p..'lease', owner) or call('ZSCORE', p..'gone', owner)
 if known and not alive(owner, t) then return 0 end
+call('ZADD', p..'owners', 'NX', number(t), owner)
 call('ZADD', p..'lease', number(t + LEASE), owner)
 return 1

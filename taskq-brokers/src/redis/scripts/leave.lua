@@ -6,6 +6,7 @@ local counts, more = drain_owner(owner, 200, false, t)
 if counts.reclaimed > 0 then ring(t) end
 if more then return 1 end
 call('ZREM', p..'lease', owner)
+call('ZREM', p..'owners', owner)
 call('ZREM', p..'idle', owner)
 call('DEL', p..'bell:'..owner)
 return 0

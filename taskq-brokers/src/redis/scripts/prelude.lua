@@ -179,8 +179,9 @@ local function promote(t, limit)
     local keys = call('ZRANGEBYSCORE', p..set, '-inf', number(t), 'LIMIT', 0, limit - moved)
     if #keys > 0 then
       local elements = call('HMGET', p..'dueb', unpack(keys))
-      call('ZREM', p..set, unpack(keys))
+      -- First here, then no longer there: a right taken away half-way may double a task and must not lose it.
       for i = 1, #keys do if elements[i] then push_last(elements[i]) end end
+      call('ZREM', p..set, unpack(keys))
       call('HDEL', p..'dueb', unpack(keys))
       moved = moved + #keys
     end
@@ -216,11 +217,8 @@ local function bury(e, reason, t)
   tell(key)
 end
 
-local function owners()
-  local all = call('ZRANGE', p..'lease', 0, -1)
-  for _, owner in ipairs(call('ZRANGE', p..'gone', 0, -1)) do all[#all + 1] = owner end
-  return all
-end
+-- Everybody who may hold tasks: from joining on, until nothing is left to hand back.
+local function owners() return call('ZRANGE', p..'owners', 0, -1) end
 
 -- Ends a task that waits, by key. True if there was one.
 local function end_waiting(key, t)
@@ -275,15 +273,12 @@ end
 -- Hands back up to about `limit` of what an owner holds; says what became of it, and whether anything is left.
 local function drain_owner(owner, limit, count_deliveries, t)
   local name = p..'own:'..owner
-  local entries = call('HSCAN', name, 0, 'COUNT', limit)[2]
+  -- Not a scan: from its start it only passes the places of what earlier steps took, and at last finds nothing.
+  local entries = call('HRANDFIELD', name, limit, 'WITHVALUES')
   local keys, values, counts = {}, {}, {reclaimed = 0, buried = 0}
   for i = 1, #entries, 2 do
-    if #keys == limit then break end
-    -- A scan may show an entry twice.
-    if not values[entries[i]] then
-      keys[#keys + 1] = entries[i]
-      values[entries[i]] = entries[i + 1]
-    end
+    keys[#keys + 1] = entries[i]
+    values[entries[i]] = entries[i + 1]
   end
   if #keys > 0 then
     -- The smallest key, the oldest task, is pushed last and so comes first.

@@ -18,13 +18,24 @@ if #lapsed > 0 then
     end
   end
 end
+-- Whoever has no lease at all, not even a lapsed one, is as gone: its entry was lost, its tasks must not be.
+if call('ZCARD', p..'owners') > call('ZCARD', p..'lease') + call('ZCARD', p..'gone') then
+  for _, owner in ipairs(owners()) do
+    if not call('ZSCORE', p..'lease', owner) then call('ZADD', p..'gone', 'NX', number(t), owner) end
+  end
+end
 local reclaimed, buried, more = 0, 0, due == limit or #lapsed == 200
 for _, owner in ipairs(call('ZRANGE', p..'gone', 0, 100)) do
   local left = limit - reclaimed - buried
   if left <= 0 then more = true break end
   local counts, rest = drain_owner(owner, left, true, t)
   reclaimed, buried = reclaimed + counts.reclaimed, buried + counts.buried
-  if rest then more = true else call('ZREM', p..'gone', owner) end
+  if rest then
+    more = true
+  else
+    call('ZREM', p..'gone', owner)
+    call('ZREM', p..'owners', owner)
+  end
 end
 local old = call('ZRANGEBYSCORE', p..'buckets', '-inf', number(t), 'LIMIT', 0, limit)
 if #old > 0 then
