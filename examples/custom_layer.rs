@@ -24,7 +24,7 @@ async fn admin_only() -> u32 {
 
 /// Says which attempts took long.
 async fn warn_when_slow(attempt: Attempt, next: Next) -> Outcome {
-    let task = attempt.context().task.clone();
+    let task = attempt.context().task().clone();
     let begun = Instant::now();
     let outcome = next.run(attempt).await;
     if begun.elapsed() > Duration::from_millis(100) {
@@ -36,8 +36,8 @@ async fn warn_when_slow(attempt: Attempt, next: Next) -> Outcome {
 /// Refuses what does not carry the right header; a layer need not call `next`.
 async fn check_role(attempt: Attempt, next: Next) -> Outcome {
     let context = attempt.context();
-    let is_admin = context.headers.get("role").is_some_and(|role| role == "admin");
-    if context.task.as_str().starts_with("admin") && !is_admin {
+    let is_admin = context.headers().get("role").is_some_and(|role| role == "admin");
+    if context.task().as_str().starts_with("admin") && !is_admin {
         return Outcome::Failed(TaskError::fatal("needs the role admin"));
     }
     next.run(attempt).await

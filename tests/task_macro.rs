@@ -2,7 +2,7 @@
 //!
 //! There is no worker here, so that a failure can only be the macro's.
 
-use std::{collections::BTreeMap, error::Error, fmt, sync::Arc, time::Duration};
+use std::{any::Any, error::Error, fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,9 +11,10 @@ use taskq::{
     Context, Retry, TaskError, TaskResult, Unique, task,
 };
 use taskq_core::{
-    Clock, Payload, TaskErrorKind, TaskId, TaskName, Timestamp,
+    Client, Clock, Invocation, Payload, Progress, TaskErrorKind, TaskId, Timestamp,
     broker::memory,
-    context::{AttemptContext, ErasedContext, ProgressSink},
+    context::{AttemptContext, ErasedContext, Host},
+    id::DeliveryToken,
     task::Body,
 };
 
@@ -146,28 +147,41 @@ fn forgotten() {}
 /// Runs the task of this name as a worker would.
 async fn run(name: &str, args: Value) -> TaskResult<Value> {
     let registered = Registration::linked().into_iter().find(|task| task.name == name).expect("registered");
-    let payload = Payload::from_json("test", &args.to_string(), 10_000).expect("json");
+    let context = context(name, &args);
     let result = match registered.body {
-        Body::Async(body) => body(context(name), payload).await,
-        Body::Plain(body) => body(context(name), payload),
+        Body::Async(body) => body(context).await,
+        Body::Plain(body) => body(context),
     };
     result.map(|payload| payload.decode().expect("json"))
 }
 
-fn context(name: &str) -> ErasedContext {
-    let clock = Clock::system();
-    let attempt = AttemptContext {
-        id: "default/one".parse::<TaskId>().expect("an id"),
-        task: TaskName::new(name).expect("a name"),
-        attempt: 3,
-        deadline: Timestamp::default(),
-        headers: BTreeMap::new(),
-        cancelled: Default::default(),
-        progress: ProgressSink::new(drop),
-        client: memory::connect(clock.clone()).client(),
-        clock,
-    };
-    ErasedContext::new(attempt, Arc::new(App { greeting: "good morning".to_owned() }))
+/// A worker that takes no reports.
+struct Nobody(Client, App);
+
+impl Host for Nobody {
+    fn app(&self) -> &(dyn Any + Send + Sync) {
+        &self.1
+    }
+
+    fn report(&self, _: &TaskId, _: DeliveryToken, _: Progress) {}
+
+    fn client(&self) -> &Client {
+        &self.0
+    }
+
+    fn clock(&self) -> &Clock {
+        self.0.connection().clock()
+    }
+}
+
+fn context(name: &str, args: &Value) -> ErasedContext {
+    let mut envelope = Invocation::named(name, &json!({})).into_envelope().expect("valid");
+    envelope.payload = Payload::from_json("test", &args.to_string(), 10_000).expect("json");
+    envelope.attempts = 2;
+    let app = App { greeting: "good morning".to_owned() };
+    let host = Arc::new(Nobody(memory::connect(Clock::system()).client(), app));
+    let attempt = AttemptContext::new(Arc::new(envelope), DeliveryToken(1), Timestamp::default(), host);
+    ErasedContext::new(Arc::new(attempt))
 }
 
 async fn fails(name: &str, args: Value) -> TaskError {

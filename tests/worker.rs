@@ -303,7 +303,7 @@ async fn layers_wrap_every_attempt_outermost_first_and_see_timeouts() {
             .layer(move |attempt: Attempt, next: Next| {
                 let app = outer.clone();
                 async move {
-                    app.note(format!("> {}", attempt.context().task));
+                    app.note(format!("> {}", attempt.context().task()));
                     let outcome = next.run(attempt).await;
                     app.note(format!("< timeout {}", outcome.is_timeout()));
                     outcome
@@ -313,7 +313,7 @@ async fn layers_wrap_every_attempt_outermost_first_and_see_timeouts() {
                 let app = inner.clone();
                 async move {
                     app.note("inner");
-                    match attempt.context().headers.get("skip") {
+                    match attempt.context().headers().get("skip") {
                         Some(_) => Outcome::Failed(TaskError::new(TaskErrorKind::Fatal, "skipped by a layer")),
                         None => next.run(attempt).await,
                     }

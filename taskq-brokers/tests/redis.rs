@@ -10,6 +10,8 @@ mod bounds;
 mod connections;
 #[path = "redis/full.rs"]
 mod full;
+#[path = "redis/handing.rs"]
+mod handing;
 #[path = "redis/keys.rs"]
 mod keys;
 #[path = "redis/opening.rs"]

@@ -5,7 +5,7 @@
 
 pub mod memory;
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -87,9 +87,11 @@ pub trait Broker: Debug + Send + Sync {
     /// The same as [`find`](Self::find), as soon as the task has ended or after `bound`.
     async fn wait(&self, id: &TaskId, bound: Duration) -> Result<Option<Snapshot>>;
 
-    /// Returns when there may be work for the owner in one of these queues, or after `bound`. Only a hint: the caller
-    /// claims to find out. Dropping the future loses nothing.
-    async fn work_arrived(&self, worker: &[(Owner, QueueName)], bound: Duration) -> Result<()>;
+    /// Returns when there may be work for the owner in one of these queues, or after `bound`. Mostly a hint: the caller
+    /// claims to find out. A broker may also hand tasks over with it, since whoever waits has a free slot; they are
+    /// claimed like others, and the owner's next claim answers them again in case nobody heard. So dropping the future
+    /// loses nothing.
+    async fn work_arrived(&self, worker: &[(Owner, QueueName)], bound: Duration) -> Result<Vec<Claimed>>;
 }
 
 /// Reads what a broker holds, in bounded pages.
@@ -149,7 +151,7 @@ pub struct Claimed {
     /// Consecutive hand-outs that did not end, this one included.
     pub deliveries: u8,
     /// The task.
-    pub envelope: Envelope,
+    pub envelope: Arc<Envelope>,
 }
 
 /// What a claim brought.
@@ -180,7 +182,7 @@ pub struct Settlement {
     /// What fences it.
     pub token: DeliveryToken,
     /// The task as it shall be kept: with the failures so far.
-    pub envelope: Envelope,
+    pub envelope: Arc<Envelope>,
     /// What it ends in.
     pub ending: Ending,
 }

@@ -11,7 +11,7 @@ use crate::{
     envelope::Envelope,
     error::{Error, ErrorKind, Result},
     handle::TaskHandle,
-    id::{BatchId, QueueName, TaskId},
+    id::{BatchId, QueueName, Siblings, TaskId},
     invocation::{AnyTask, Invocation},
     limits,
     retry::fraction,
@@ -80,7 +80,7 @@ impl Client {
     where
         I: IntoIterator<Item = Invocation<T>>,
     {
-        Bulk::new(self).run(invocations.into_iter().map(Invocation::into_envelope)).await
+        Bulk::new(self).run(invocations.into_iter()).await
     }
 
     /// Sends again what a failed [`enqueue_all`](Self::enqueue_all) left uncertain, in the same chunks under the same
@@ -244,6 +244,7 @@ struct Chunk {
 /// One bulk enqueue under way.
 struct Bulk<'a, T> {
     client: &'a Client,
+    siblings: [Siblings; 2],
     filling: HashMap<QueueName, Vec<(usize, Envelope)>>,
     resending: Vec<Chunk>,
     numbered: Vec<(usize, TaskHandle<T>)>,
@@ -256,6 +257,7 @@ impl<'a, T> Bulk<'a, T> {
     fn new(client: &'a Client) -> Self {
         Self {
             client,
+            siblings: [Siblings::new(false), Siblings::new(true)],
             filling: HashMap::new(),
             resending: Vec::new(),
             numbered: Vec::new(),
@@ -267,12 +269,12 @@ impl<'a, T> Bulk<'a, T> {
 
     async fn run(
         mut self,
-        mut envelopes: impl Iterator<Item = Result<Envelope>>,
+        mut invocations: impl Iterator<Item = Invocation<T>>,
     ) -> std::result::Result<Vec<TaskHandle<T>>, BulkError<T>> {
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < limits::ENQUEUE_IN_FLIGHT && self.failure.is_none() {
-                match self.next_chunk(&mut envelopes) {
+                match self.next_chunk(&mut invocations) {
                     Some(chunk) => under_way.push(send(self.client, chunk)),
                     None => break,
                 }
@@ -286,12 +288,12 @@ impl<'a, T> Bulk<'a, T> {
     }
 
     /// Reads on until a chunk is full, or the iterator ends and what is left goes out.
-    fn next_chunk(&mut self, envelopes: &mut impl Iterator<Item = Result<Envelope>>) -> Option<Chunk> {
+    fn next_chunk(&mut self, invocations: &mut impl Iterator<Item = Invocation<T>>) -> Option<Chunk> {
         if let Some(chunk) = self.resending.pop() {
             return Some(chunk);
         }
         loop {
-            match envelopes.next() {
+            match invocations.next().map(|invocation| self.envelope(invocation)) {
                 Some(Ok(envelope)) => {
                     if let Some(full) = self.fill(envelope) {
                         return self.take_filled(&full);
@@ -309,6 +311,12 @@ impl<'a, T> Bulk<'a, T> {
         }
     }
 
+    /// The keys of a chunk are siblings: a broker can keep what it knows of them together.
+    fn envelope(&mut self, invocation: Invocation<T>) -> Result<Envelope> {
+        let [untracked, tracked] = &mut self.siblings;
+        invocation.into_envelope_as(|is_tracked| if is_tracked { tracked.next_key() } else { untracked.next_key() })
+    }
+
     /// Adds an envelope to its queue's chunk; the queue's name if that is full now.
     fn fill(&mut self, envelope: Envelope) -> Option<QueueName> {
         let queue = envelope.id.queue.clone();
@@ -320,6 +328,7 @@ impl<'a, T> Bulk<'a, T> {
 
     fn take_filled(&mut self, queue: &QueueName) -> Option<Chunk> {
         let envelopes = self.filling.remove(queue)?;
+        self.siblings.iter_mut().for_each(Siblings::part);
         Some(Chunk { queue: queue.clone(), batch: BatchId::generate(), envelopes })
     }
 

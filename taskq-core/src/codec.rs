@@ -15,11 +15,9 @@ pub struct Payload(Box<RawValue>);
 impl Payload {
     /// Encodes `value`; refuses what is over `limit` bytes or nested deeper than 64 levels.
     pub fn encode<T: Serialize + ?Sized>(operation: &'static str, value: &T, limit: usize) -> Result<Self> {
-        let text =
-            serde_json::to_string(value).map_err(|error| Error::new(ErrorKind::Codec, operation, "").because(error))?;
-        check(operation, &text, limit)?;
-        let raw =
-            RawValue::from_string(text).map_err(|error| Error::new(ErrorKind::Codec, operation, "").because(error))?;
+        let raw = serde_json::value::to_raw_value(value)
+            .map_err(|error| Error::new(ErrorKind::Codec, operation, "").because(error))?;
+        check(operation, raw.get(), limit)?;
         Ok(Self(raw))
     }
 

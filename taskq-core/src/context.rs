@@ -1,6 +1,16 @@
 //! What a body knows about its attempt, and what it can do besides returning.
 
-use std::{any::Any, collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    fmt,
+    marker::PhantomData,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -8,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     client::Client,
     clock::{Clock, Timestamp},
-    id::{TaskId, TaskName},
+    codec::Payload,
+    envelope::Envelope,
+    id::{DeliveryToken, TaskId, TaskName},
     limits,
     task_error::{TaskError, TaskErrorKind, TaskResult},
 };
@@ -18,7 +30,7 @@ use crate::{
 /// Cheap to clone, so that parts of a body can run elsewhere.
 pub struct Context<App = ()> {
     attempt: Arc<AttemptContext>,
-    app: Arc<App>,
+    app: PhantomData<fn() -> App>,
 }
 
 /// How far a body says it is.
@@ -34,64 +46,172 @@ pub struct Progress {
 }
 
 /// Everything about one attempt; the worker makes it.
-#[derive(Debug)]
 pub struct AttemptContext {
-    /// The task's id.
-    pub id: TaskId,
-    /// The task's name.
-    pub task: TaskName,
-    /// Which attempt this is, 1-based.
-    pub attempt: u32,
-    /// When its timeout ends it.
-    pub deadline: Timestamp,
-    /// The invocation's headers.
-    pub headers: BTreeMap<String, String>,
-    /// Fires when the task is cancelled, the worker must stop, or the lease is lost.
-    pub cancelled: CancellationToken,
-    /// Takes progress reports.
-    pub progress: ProgressSink,
+    envelope: Arc<Envelope>,
+    token: DeliveryToken,
+    deadline: Timestamp,
+    stop: StopSign,
+    host: Arc<dyn Host>,
+}
+
+/// What a worker does for its attempts.
+pub trait Host: Any + Send + Sync {
+    /// What it lends to bodies.
+    fn app(&self) -> &(dyn Any + Send + Sync);
+
+    /// Takes a progress report. Returns at once.
+    fn report(&self, id: &TaskId, token: DeliveryToken, progress: Progress);
+
     /// For child tasks.
-    pub client: Client,
+    fn client(&self) -> &Client;
+
     /// The worker's clock.
-    pub clock: Clock,
+    fn clock(&self) -> &Clock;
 }
 
-/// Where progress reports go.
-#[derive(Clone)]
-pub struct ProgressSink(Arc<dyn Fn(Progress) + Send + Sync>);
-
-impl ProgressSink {
-    /// A sink that calls this.
-    pub fn new(report: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(report))
-    }
-}
-
-impl fmt::Debug for ProgressSink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ProgressSink")
-    }
-}
-
-impl<App> Context<App> {
-    /// What the worker lends to its bodies.
-    pub fn app(&self) -> &App {
-        &self.app
+impl AttemptContext {
+    /// The attempt that `token` fences, until `deadline`.
+    pub fn new(envelope: Arc<Envelope>, token: DeliveryToken, deadline: Timestamp, host: Arc<dyn Host>) -> Self {
+        Self { envelope, token, deadline, stop: StopSign::default(), host }
     }
 
     /// The task's id.
     pub fn id(&self) -> &TaskId {
-        &self.attempt.id
+        &self.envelope.id
     }
 
     /// The task's name.
     pub fn task(&self) -> &TaskName {
-        &self.attempt.task
+        &self.envelope.task
     }
 
     /// Which attempt this is, 1-based.
     pub fn attempt(&self) -> u32 {
-        self.attempt.attempt
+        self.envelope.attempts.saturating_add(1)
+    }
+
+    /// When its timeout ends it, by this machine's clock.
+    pub fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+
+    /// The invocation's headers.
+    pub fn headers(&self) -> &BTreeMap<String, String> {
+        &self.envelope.headers
+    }
+
+    /// The encoded arguments. They may be secret: do not log them.
+    pub fn payload(&self) -> &Payload {
+        &self.envelope.payload
+    }
+
+    /// The task as the broker handed it out.
+    pub fn envelope(&self) -> &Arc<Envelope> {
+        &self.envelope
+    }
+
+    /// What fences it.
+    pub fn token(&self) -> DeliveryToken {
+        self.token
+    }
+
+    /// The worker that runs it, for the worker's own code.
+    pub fn host(&self) -> &dyn Host {
+        &*self.host
+    }
+
+    /// What asks it to stop.
+    pub fn stop(&self) -> &StopSign {
+        &self.stop
+    }
+}
+
+impl fmt::Debug for AttemptContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttemptContext")
+            .field("id", self.id())
+            .field("attempt", &self.attempt())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an attempt was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// Somebody cancelled the task.
+    Cancelled = 1,
+    /// The lease is lost; the task runs elsewhere.
+    LeaseLost = 2,
+    /// The worker ends and does not wait any longer.
+    Shutdown = 3,
+    /// Its timeout has passed.
+    TimedOut = 4,
+}
+
+/// Asks one attempt to stop. Costs nothing until somebody waits for it: most attempts end before.
+#[derive(Debug, Default)]
+pub struct StopSign {
+    reason: AtomicU8,
+    token: OnceLock<CancellationToken>,
+}
+
+impl StopSign {
+    /// Asks it to stop. The first reason stays: a task cancelled before a shutdown is cancelled.
+    pub fn stop(&self, reason: StopReason) {
+        let _first = self.reason.compare_exchange(0, reason as u8, Ordering::SeqCst, Ordering::SeqCst);
+        if let Some(token) = self.token.get() {
+            token.cancel();
+        }
+    }
+
+    /// Why it was asked to stop, if it was.
+    pub fn reason(&self) -> Option<StopReason> {
+        match self.reason.load(Ordering::SeqCst) {
+            1 => Some(StopReason::Cancelled),
+            2 => Some(StopReason::LeaseLost),
+            3 => Some(StopReason::Shutdown),
+            4 => Some(StopReason::TimedOut),
+            _ => None,
+        }
+    }
+
+    /// Returns when it is asked to stop.
+    pub async fn stopped(&self) {
+        let token = self.token.get_or_init(CancellationToken::new);
+        // Whoever set a reason before the token was there has not seen it; whoever sets one later will.
+        if self.reason().is_none() {
+            token.cancelled().await;
+        }
+    }
+}
+
+impl<App: 'static> Context<App> {
+    /// What the worker lends to its bodies.
+    pub fn app(&self) -> &App {
+        app_of(&self.attempt).expect("it was there when the context was made")
+    }
+}
+
+/// What the worker lends, if it is an `App`; nothing is lent by everybody.
+fn app_of<App: 'static>(attempt: &AttemptContext) -> Option<&App> {
+    let nothing: &'static (dyn Any + Send + Sync) = &();
+    attempt.host.app().downcast_ref().or_else(|| nothing.downcast_ref())
+}
+
+impl<App> Context<App> {
+    /// The task's id.
+    pub fn id(&self) -> &TaskId {
+        self.attempt.id()
+    }
+
+    /// The task's name.
+    pub fn task(&self) -> &TaskName {
+        self.attempt.task()
+    }
+
+    /// Which attempt this is, 1-based.
+    pub fn attempt(&self) -> u32 {
+        self.attempt.attempt()
     }
 
     /// When the timeout ends this attempt, by this machine's clock.
@@ -101,23 +221,23 @@ impl<App> Context<App> {
 
     /// How long this attempt may still take.
     pub fn time_left(&self) -> Duration {
-        self.attempt.deadline.since(self.attempt.clock.now())
+        self.attempt.deadline.since(self.attempt.host.clock().now())
     }
 
     /// The invocation's headers.
     pub fn headers(&self) -> &BTreeMap<String, String> {
-        &self.attempt.headers
+        self.attempt.headers()
     }
 
     /// Returns when this attempt should stop: its task was cancelled, its worker is shutting down and will not wait any
     /// longer, or its worker lost the lease. Use it in `select!` around long waits.
     pub async fn cancelled(&self) {
-        self.attempt.cancelled.cancelled().await;
+        self.attempt.stop.stopped().await;
     }
 
     /// Whether this attempt should stop; for loops in plain bodies.
     pub fn is_cancelled(&self) -> bool {
-        self.attempt.cancelled.is_cancelled()
+        self.attempt.stop.reason().is_some()
     }
 
     /// Says that `done` of `total` units are done (0 if unknown). Returns at once; the latest report reaches the broker
@@ -130,23 +250,24 @@ impl<App> Context<App> {
     pub fn progress_text(&self, done: u64, total: u64, text: &str) {
         let end = (0..=text.len().min(limits::MAX_PROGRESS_TEXT)).rev().find(|end| text.is_char_boundary(*end));
         let text = text[..end.unwrap_or(0)].to_owned();
-        (self.attempt.progress.0)(Progress { done, total, text });
+        let AttemptContext { envelope, token, host, .. } = &*self.attempt;
+        host.report(&envelope.id, *token, Progress { done, total, text });
     }
 
     /// A client for child tasks, on the worker's connection.
     pub fn client(&self) -> &Client {
-        &self.attempt.client
+        self.attempt.host.client()
     }
 
     /// Waits on the worker's clock, which a test can advance.
     pub async fn sleep(&self, duration: Duration) {
-        self.attempt.clock.sleep(duration).await;
+        self.attempt.host.clock().sleep(duration).await;
     }
 }
 
 impl<App> Clone for Context<App> {
     fn clone(&self) -> Self {
-        Self { attempt: Arc::clone(&self.attempt), app: Arc::clone(&self.app) }
+        Self { attempt: Arc::clone(&self.attempt), app: PhantomData }
     }
 }
 
@@ -160,13 +281,12 @@ impl<App> fmt::Debug for Context<App> {
 #[derive(Clone)]
 pub struct ErasedContext {
     attempt: Arc<AttemptContext>,
-    app: Arc<dyn Any + Send + Sync>,
 }
 
 impl ErasedContext {
-    /// The context of an attempt on a worker that lends `app`.
-    pub fn new(attempt: AttemptContext, app: Arc<dyn Any + Send + Sync>) -> Self {
-        Self { attempt: Arc::new(attempt), app }
+    /// The context of an attempt.
+    pub fn new(attempt: Arc<AttemptContext>) -> Self {
+        Self { attempt }
     }
 
     /// Everything about the attempt.
@@ -176,22 +296,18 @@ impl ErasedContext {
 
     /// The context with its app typed. Workers check at start that this cannot fail.
     pub fn lend<App: Send + Sync + 'static>(self) -> TaskResult<Context<App>> {
-        let Self { attempt, app } = self;
-        match app.downcast::<App>() {
-            Ok(app) => Ok(Context { attempt, app }),
-            Err(_) => match (Arc::new(()) as Arc<dyn Any + Send + Sync>).downcast::<App>() {
-                Ok(nothing) => Ok(Context { attempt, app: nothing }),
-                Err(_) => {
-                    let text = format!("the worker does not lend {}", std::any::type_name::<App>());
-                    Err(TaskError::new(TaskErrorKind::Failed, text))
-                }
-            },
+        match app_of::<App>(&self.attempt) {
+            Some(_) => Ok(Context { attempt: self.attempt, app: PhantomData }),
+            None => {
+                let text = format!("the worker does not lend {}", std::any::type_name::<App>());
+                Err(TaskError::new(TaskErrorKind::Failed, text))
+            }
         }
     }
 }
 
 impl fmt::Debug for ErasedContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ErasedContext").field("id", &self.attempt.id).finish_non_exhaustive()
+        f.debug_struct("ErasedContext").field("id", self.attempt.id()).finish_non_exhaustive()
     }
 }

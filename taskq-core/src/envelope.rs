@@ -1,8 +1,8 @@
 //! The wire form of an invocation, versioned. Brokers keep these bytes; no broker needs to understand them.
 //!
-//! Format 1 is one JSON object with `v` (format), `task`, `args`, and whatever differs from the defaults. The id, the
-//! number of deliveries and the due time are the broker's own columns and not part of it. Unknown keys are ignored, so
-//! that an older worker can run what a newer client enqueued; a higher `v` is refused.
+//! Format 1 is one JSON object with `task`, `args`, and whatever differs from the defaults; a later one says so in `v`. The
+//! id, the number of deliveries and the due time are the broker's own columns and not part of it. Unknown keys are ignored,
+//! so that an older worker can run what a newer client enqueued; a higher `v` is refused.
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
@@ -113,8 +113,15 @@ impl Envelope {
 
     /// Its bytes in the present format.
     pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.payload.as_str().len() + 64);
+        self.encode_into(&mut bytes);
+        bytes
+    }
+
+    /// The same, behind what `bytes` has already.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
         let wire = WireOut {
-            v: FORMAT,
+            v: (FORMAT > 1).then_some(FORMAT),
             task: &self.task,
             args: raw(&self.payload),
             priority: (self.priority != limits::DEFAULT_PRIORITY).then_some(self.priority),
@@ -123,7 +130,8 @@ impl Envelope {
             max_deliveries: (self.max_deliveries != limits::DEFAULT_MAX_DELIVERIES).then_some(self.max_deliveries),
             unique: self.unique.as_ref(),
             result_ttl_ms: (self.result_ttl != limits::DEFAULT_RESULT_TTL).then_some(millis(self.result_ttl)),
-            no_result: !self.stores_result,
+            // The key of an untracked task tells it already.
+            no_result: !self.stores_result && self.is_tracked(),
             own_id: self.own_id,
             headers: &self.headers,
             enqueued_at: self.enqueued_at,
@@ -131,7 +139,7 @@ impl Envelope {
             history: &self.history,
             unregistered_since: self.unregistered_since,
         };
-        serde_json::to_vec(&wire).expect("maps with text keys, numbers and checked JSON always encode")
+        serde_json::to_writer(bytes, &wire).expect("maps with text keys, numbers and checked JSON always encode");
     }
 
     /// Reads bytes that a broker kept for the task `id`.
@@ -146,6 +154,7 @@ impl Envelope {
             let cure = format!("it has format {}, this version reads up to {FORMAT}; upgrade this worker", wire.v);
             return Err(Error::new(ErrorKind::Layout, "decode envelope of", id).because(cure));
         }
+        let stores_result = !wire.no_result && !id.key.is_untracked();
         Ok(Self {
             id,
             own_id: wire.own_id,
@@ -159,7 +168,7 @@ impl Envelope {
             max_deliveries: wire.max_deliveries.unwrap_or(limits::DEFAULT_MAX_DELIVERIES),
             unique: wire.unique,
             result_ttl: wire.result_ttl_ms.map_or(limits::DEFAULT_RESULT_TTL, Duration::from_millis),
-            stores_result: !wire.no_result,
+            stores_result,
             headers: wire.headers,
             enqueued_at: wire.enqueued_at,
             attempts: wire.attempts,
@@ -171,7 +180,8 @@ impl Envelope {
 
 #[derive(Serialize)]
 struct WireOut<'a> {
-    v: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    v: Option<u8>,
     task: &'a TaskName,
     args: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -204,6 +214,7 @@ struct WireOut<'a> {
 
 #[derive(Deserialize)]
 struct WireIn<'a> {
+    #[serde(default = "first_format")]
     v: u8,
     #[serde(borrow)]
     task: Cow<'a, str>,
@@ -233,6 +244,10 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+fn first_format() -> u8 {
+    1
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -259,7 +274,7 @@ mod tests {
     fn the_wire_form_of_a_small_task_is_this() {
         let envelope =
             Invocation::named("add", &serde_json::json!({"a": 1, "b": 2})).into_envelope().expect("valid invocation");
-        assert_eq!(String::from_utf8_lossy(&envelope.encode()), r#"{"v":1,"task":"add","args":{"a":1,"b":2}}"#);
+        assert_eq!(String::from_utf8_lossy(&envelope.encode()), r#"{"task":"add","args":{"a":1,"b":2}}"#);
     }
 
     #[test]

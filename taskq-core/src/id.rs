@@ -164,14 +164,19 @@ impl TaskKey {
     /// The 16 bytes of a UUID, or the ASCII bytes of an own key.
     ///
     /// The two never meet: an RFC UUID has a byte of 0x80 or more, ASCII has none.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Key::Uuid(uuid) => uuid.as_bytes().to_vec(),
-            Key::Own(key) => key.as_bytes().to_vec(),
+            Key::Uuid(uuid) => uuid.as_bytes(),
+            Key::Own(key) => key.as_bytes(),
         }
     }
 
-    /// Reads back what [`to_bytes`](Self::to_bytes) gave.
+    /// The same, owned.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+
+    /// Reads back what [`as_bytes`](Self::as_bytes) gave.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         if let (Ok(uuid), false) = (Uuid::from_slice(bytes), bytes.is_ascii()) {
             return Ok(Self(Key::Uuid(uuid)));
@@ -196,7 +201,47 @@ impl TaskKey {
     }
 }
 
-/// Only variants whose ninth byte is not ASCII count as UUIDs; see [`TaskKey::to_bytes`].
+/// Keys made together: UUIDs that differ in their last byte alone, so that a broker can keep what it knows of many of
+/// them once for all. As unique everywhere as other keys.
+#[derive(Debug)]
+pub struct Siblings {
+    first: TaskKey,
+    made: u16,
+    tracked: bool,
+}
+
+impl Siblings {
+    /// Siblings of tasks whose state is kept, or is not.
+    pub fn new(tracked: bool) -> Self {
+        Self { first: Self::family(tracked), made: 0, tracked }
+    }
+
+    fn family(tracked: bool) -> TaskKey {
+        if tracked { TaskKey::generate() } else { TaskKey::generate_untracked() }
+    }
+
+    /// The next sibling. After 256 of them, or when [`part`](Self::part) was called, another family begins.
+    pub fn next_key(&mut self) -> TaskKey {
+        if self.made == 256 {
+            *self = Self::new(self.tracked);
+        }
+        let mut key = self.first.clone();
+        if let Key::Uuid(uuid) = &mut key.0 {
+            let mut bytes = uuid.into_bytes();
+            bytes[15] = self.made.to_be_bytes()[1];
+            *uuid = Uuid::from_bytes(bytes);
+        }
+        self.made += 1;
+        key
+    }
+
+    /// The next key begins another family.
+    pub fn part(&mut self) {
+        self.made = 256;
+    }
+}
+
+/// Only variants whose ninth byte is not ASCII count as UUIDs; see [`TaskKey::as_bytes`].
 fn rfc_uuid(text: &str) -> Option<Uuid> {
     let uuid = Uuid::try_parse(text).ok()?;
     (uuid.as_bytes()[8] & 0xC0 == 0x80 && text.len() == 36).then_some(uuid)
@@ -377,6 +422,19 @@ mod tests {
         let key = TaskKey::own("sixteen-letters!").expect("valid");
         assert_eq!(TaskKey::from_bytes(&key.to_bytes()).expect("reads"), key);
         assert!(TaskKey::own("00000000-0000-0000-0000-000000000000").expect("valid").is_own());
+    }
+
+    #[test]
+    fn siblings_differ_in_their_last_byte_and_never_repeat() {
+        for tracked in [true, false] {
+            let mut siblings = Siblings::new(tracked);
+            let keys: Vec<TaskKey> = (0..600).map(|_| siblings.next_key()).collect();
+            assert_eq!(keys.iter().collect::<std::collections::HashSet<_>>().len(), 600);
+            assert!(keys.iter().all(|key| key.is_untracked() != tracked && !key.is_own()));
+            let family = |key: &TaskKey| key.as_bytes()[..15].to_vec();
+            assert_eq!(family(&keys[0]), family(&keys[255]));
+            assert_ne!(family(&keys[0]), family(&keys[256]));
+        }
     }
 
     #[test]

@@ -323,6 +323,11 @@ impl<T> Invocation<T> {
 
     /// Checks everything and makes the envelope, with a fresh id unless it has its own.
     pub fn into_envelope(self) -> Result<Envelope> {
+        self.into_envelope_as(|tracked| if tracked { TaskKey::generate() } else { TaskKey::generate_untracked() })
+    }
+
+    /// The same with a key from `make`, unless it has its own. `make` is told whether the task is tracked.
+    pub(crate) fn into_envelope_as(self, make: impl FnOnce(bool) -> TaskKey) -> Result<Envelope> {
         let task = self.task?;
         let payload = self.payload.map_err(|error| named(error, &task))?;
         let options = self.options;
@@ -334,8 +339,7 @@ impl<T> Invocation<T> {
                 return Err(Error::invalid("task id", key, "UUIDs of version 8 mark untracked tasks; use another id"));
             }
             Some(key) => key?,
-            None if options.no_result => TaskKey::generate_untracked(),
-            None => TaskKey::generate(),
+            None => make(!options.no_result),
         };
         let unique = options.unique.map(|unique| unique_key(unique, &task, &payload)).transpose()?;
         Ok(Envelope {

@@ -14,7 +14,6 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Attempt {
     context: ErasedContext,
-    payload: Payload,
 }
 
 /// What an attempt ended in.
@@ -40,9 +39,9 @@ impl Outcome {
 }
 
 impl Attempt {
-    /// An attempt with its context and arguments.
-    pub fn new(context: ErasedContext, payload: Payload) -> Self {
-        Self { context, payload }
+    /// The attempt of a context.
+    pub fn new(context: ErasedContext) -> Self {
+        Self { context }
     }
 
     /// Everything about it: id, task name, attempt number, deadline, headers.
@@ -52,12 +51,12 @@ impl Attempt {
 
     /// The encoded arguments. They may be secret: do not log them.
     pub fn payload(&self) -> &Payload {
-        &self.payload
+        self.context.attempt().payload()
     }
 
-    /// Its parts, for the body.
-    pub fn into_parts(self) -> (ErasedContext, Payload) {
-        (self.context, self.payload)
+    /// Its context, for the body.
+    pub fn into_context(self) -> ErasedContext {
+        self.context
     }
 }
 
@@ -101,7 +100,7 @@ impl std::fmt::Debug for Next {
 /// use taskq_core::{Attempt, Next, Outcome};
 ///
 /// async fn count_failures(attempt: Attempt, next: Next) -> Outcome {
-///     let task = attempt.context().task.clone();
+///     let task = attempt.context().task().clone();
 ///     let outcome = next.run(attempt).await;
 ///     if !outcome.is_success() {
 ///         eprintln!("{task} failed");

@@ -92,13 +92,13 @@ impl AppType {
     }
 }
 
-/// A body with its types erased: payload in, payload out.
+/// A body with its types erased: the payload is the context's, the result comes out.
 #[derive(Clone, Copy)]
 pub enum Body {
     /// Runs on the async runtime.
-    Async(fn(ErasedContext, Payload) -> BoxFuture<'static, TaskResult<Payload>>),
+    Async(fn(ErasedContext) -> BoxFuture<'static, TaskResult<Payload>>),
     /// Runs on a thread of its own.
-    Plain(fn(ErasedContext, Payload) -> TaskResult<Payload>),
+    Plain(fn(ErasedContext) -> TaskResult<Payload>),
 }
 
 impl Registration {
@@ -139,16 +139,16 @@ impl std::fmt::Debug for Registration {
     }
 }
 
-fn run_async<T: AsyncTask>(context: ErasedContext, payload: Payload) -> BoxFuture<'static, TaskResult<Payload>> {
+fn run_async<T: AsyncTask>(context: ErasedContext) -> BoxFuture<'static, TaskResult<Payload>> {
     Box::pin(async move {
-        let args = decode_args::<T>(&payload)?;
+        let args = decode_args::<T>(context.attempt().payload())?;
         let output = T::run(context.lend()?, args).await?;
         encode_output::<T>(&output)
     })
 }
 
-fn run_plain<T: PlainTask>(context: ErasedContext, payload: Payload) -> TaskResult<Payload> {
-    let args = decode_args::<T>(&payload)?;
+fn run_plain<T: PlainTask>(context: ErasedContext) -> TaskResult<Payload> {
+    let args = decode_args::<T>(context.attempt().payload())?;
     let output = T::run(context.lend()?, args)?;
     encode_output::<T>(&output)
 }

@@ -2,113 +2,143 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
+    hash::{BuildHasherDefault, Hash, Hasher},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use taskq_core::{
     QueueName, TaskKey,
     broker::Claimed,
+    context::{AttemptContext, StopReason},
     id::{DeliveryToken, Owner},
+    retry::scramble,
 };
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-/// Which delivery of which task.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Which delivery of which task of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DeliveryId {
-    pub(crate) queue: QueueName,
     pub(crate) key: TaskKey,
     pub(crate) token: DeliveryToken,
 }
 
-/// Why an attempt was asked to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StopReason {
-    /// Somebody cancelled the task.
-    Cancelled = 1,
-    /// The lease is lost; the task runs elsewhere.
-    LeaseLost = 2,
-    /// The worker ends and does not wait any longer.
-    Shutdown = 3,
-}
-
-/// Asks one attempt to stop.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct StopSign {
-    token: CancellationToken,
-    reason: Arc<AtomicU8>,
-}
-
-impl StopSign {
-    pub(crate) fn stop(&self, reason: StopReason) {
-        // The first reason stays: a task cancelled before a shutdown is cancelled.
-        let _first = self.reason.compare_exchange(0, reason as u8, Ordering::SeqCst, Ordering::SeqCst);
-        self.token.cancel();
+impl DeliveryId {
+    fn of(attempt: &AttemptContext) -> Self {
+        Self { key: attempt.id().key.clone(), token: attempt.token() }
     }
 
-    pub(crate) fn reason(&self) -> Option<StopReason> {
-        match self.reason.load(Ordering::SeqCst) {
-            1 => Some(StopReason::Cancelled),
-            2 => Some(StopReason::LeaseLost),
-            3 => Some(StopReason::Shutdown),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn token(&self) -> &CancellationToken {
-        &self.token
+    pub(crate) fn of_claimed(claimed: &Claimed) -> Self {
+        Self { key: claimed.envelope.id.key.clone(), token: claimed.token }
     }
 }
+
+/// Keys and tokens are the broker's and the client's making: there is nobody to guard against with a slow hash.
+impl Hash for DeliveryId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let tail = self.key.as_bytes().last_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        state.write_u64(scramble(self.token.0 ^ tail.rotate_left(32)));
+    }
+}
+
+/// Passes on the number that [`DeliveryId`] is hashed to.
+#[derive(Default)]
+pub(crate) struct Passing(u64);
+
+impl Hasher for Passing {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = scramble(self.0 ^ u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+/// The attempts of one queue.
+type Running = HashMap<DeliveryId, (Owner, Arc<AttemptContext>), BuildHasherDefault<Passing>>;
 
 /// All attempts of this worker.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
-    running: Mutex<HashMap<DeliveryId, (Owner, StopSign)>>,
+    queues: Mutex<HashMap<QueueName, Running>>,
+    /// Where somebody lists what is held: what ended since.
+    ended: Mutex<HashMap<QueueName, Vec<DeliveryId>>>,
     changed: Notify,
 }
 
 impl Attempts {
-    fn running(&self) -> MutexGuard<'_, HashMap<DeliveryId, (Owner, StopSign)>> {
+    fn queues(&self) -> MutexGuard<'_, HashMap<QueueName, Running>> {
         // Nothing panics while holding it.
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins an attempt; `None` if this very delivery is under way already.
-    pub(crate) fn begin(&self, delivery: DeliveryId, owner: Owner) -> Option<StopSign> {
-        let mut running = self.running();
-        if running.contains_key(&delivery) {
-            return None;
-        }
-        let stop = StopSign::default();
-        running.insert(delivery, (owner, stop.clone()));
-        if running.len() == 1 {
+    /// Begins attempts of one claim, and keeps in `claimed` only them: not those whose very delivery is under way.
+    pub(crate) fn begin(&self, queue: &QueueName, owner: Owner, claimed: &mut Vec<Arc<AttemptContext>>) {
+        let mut queues = self.queues();
+        let were_none = queues.values().all(HashMap::is_empty);
+        let running = match queues.get_mut(queue) {
+            Some(running) => running,
+            None => queues.entry(queue.clone()).or_default(),
+        };
+        claimed.retain(|attempt| {
+            let delivery = DeliveryId::of(attempt);
+            let is_new = !running.contains_key(&delivery);
+            if is_new {
+                running.insert(delivery, (owner, Arc::clone(attempt)));
+            }
+            is_new
+        });
+        drop(queues);
+        if were_none && !claimed.is_empty() {
             self.changed.notify_waiters();
         }
-        Some(stop)
     }
 
     /// Whether this very delivery is under way.
     pub(crate) fn is_running(&self, queue: &QueueName, claimed: &Claimed) -> bool {
-        let key = claimed.envelope.id.key.clone();
-        self.running().contains_key(&DeliveryId { queue: queue.clone(), key, token: claimed.token })
+        self.queues().get(queue).is_some_and(|running| running.contains_key(&DeliveryId::of_claimed(claimed)))
+    }
+
+    /// From now on remembers what ends in this queue, until [`looked`](Self::looked).
+    pub(crate) fn look(&self, queue: &QueueName) {
+        self.ended().insert(queue.clone(), Vec::new());
+    }
+
+    /// What ended in this queue since [`look`](Self::look).
+    pub(crate) fn looked(&self, queue: &QueueName) -> Vec<DeliveryId> {
+        self.ended().remove(queue).unwrap_or_default()
+    }
+
+    fn ended(&self) -> MutexGuard<'_, HashMap<QueueName, Vec<DeliveryId>>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends attempts: they are settled, or nobody will settle them any more.
-    pub(crate) fn end<'a>(&self, deliveries: impl Iterator<Item = &'a DeliveryId>) {
-        let mut running = self.running();
-        for delivery in deliveries {
-            running.remove(delivery);
+    pub(crate) fn end(&self, queue: &QueueName, deliveries: impl Iterator<Item = DeliveryId>) {
+        let mut queues = self.queues();
+        if let Some(running) = queues.get_mut(queue) {
+            let mut ended = self.ended();
+            let mut noted = ended.get_mut(queue);
+            for delivery in deliveries {
+                running.remove(&delivery);
+                if let Some(noted) = &mut noted {
+                    noted.push(delivery);
+                }
+            }
         }
-        if running.is_empty() {
+        let are_none = queues.values().all(HashMap::is_empty);
+        drop(queues);
+        if are_none {
             self.changed.notify_waiters();
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.running().is_empty()
+        self.queues().values().all(HashMap::is_empty)
     }
 
     /// Returns when the first attempt begins, or the last ends, after this call.
@@ -117,26 +147,80 @@ impl Attempts {
     }
 
     pub(crate) fn stop_cancelled(&self, queue: &QueueName, owner: Owner, keys: &[TaskKey]) {
-        let is_meant = |delivery: &DeliveryId| delivery.queue == *queue && keys.contains(&delivery.key);
-        self.stop(StopReason::Cancelled, |delivery, holder| holder == owner && is_meant(delivery));
+        if keys.is_empty() {
+            return;
+        }
+        self.stop(StopReason::Cancelled, |of, attempt, holder| {
+            of == queue && holder == owner && keys.contains(&attempt.id().key)
+        });
     }
 
     pub(crate) fn stop_lost(&self, queue: &QueueName, owner: Owner) {
-        self.stop(StopReason::LeaseLost, |delivery, holder| holder == owner && delivery.queue == *queue);
+        self.stop(StopReason::LeaseLost, |of, _, holder| of == queue && holder == owner);
     }
 
     pub(crate) fn stop_all(&self) {
-        self.stop(StopReason::Shutdown, |_, _| true);
+        self.stop(StopReason::Shutdown, |_, _, _| true);
     }
 
-    fn stop(&self, reason: StopReason, is_meant: impl Fn(&DeliveryId, Owner) -> bool) {
-        let signs: Vec<StopSign> = self
-            .running()
-            .iter()
-            .filter(|(delivery, (owner, _))| is_meant(delivery, *owner))
-            .map(|(_, (_, stop))| stop.clone())
-            .collect();
-        // Outside the lock: firing a token wakes whoever waits for it.
-        signs.iter().for_each(|sign| sign.stop(reason));
+    fn stop(&self, reason: StopReason, is_meant: impl Fn(&QueueName, &AttemptContext, Owner) -> bool) {
+        let queues = self.queues();
+        let all =
+            queues.iter().flat_map(|(queue, running)| running.values().map(move |(owner, run)| (queue, owner, run)));
+        let meant = all.filter(|(queue, owner, attempt)| is_meant(queue, attempt, **owner));
+        let attempts: Vec<Arc<AttemptContext>> = meant.map(|(_, _, attempt)| Arc::clone(attempt)).collect();
+        drop(queues);
+        // Outside the lock: a stop wakes whoever waits for it.
+        attempts.iter().for_each(|attempt| attempt.stop().stop(reason));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taskq_core::{Client, Clock, Invocation, Progress, TaskId, Timestamp, WorkerId, context::Host};
+
+    struct Nobody(Client);
+
+    impl Host for Nobody {
+        fn app(&self) -> &(dyn std::any::Any + Send + Sync) {
+            &()
+        }
+
+        fn report(&self, _: &TaskId, _: DeliveryToken, _: Progress) {}
+
+        fn client(&self) -> &Client {
+            &self.0
+        }
+
+        fn clock(&self) -> &Clock {
+            self.0.connection().clock()
+        }
+    }
+
+    fn attempt(token: u64) -> Arc<AttemptContext> {
+        let nothing = std::collections::BTreeMap::<String, u8>::new();
+        let envelope = Invocation::named("noop", &nothing).into_envelope();
+        let host = Arc::new(Nobody(taskq_core::broker::memory::connect(Clock::system()).client()));
+        let (envelope, token) = (Arc::new(envelope.expect("valid")), DeliveryToken(token));
+        Arc::new(AttemptContext::new(envelope, token, Timestamp::default(), host))
+    }
+
+    #[test]
+    fn a_delivery_begins_once_and_its_end_is_noted_by_whoever_looks() {
+        let (attempts, queue) = (Attempts::default(), QueueName::new("q").expect("valid"));
+        let owner = Owner { worker: WorkerId::generate(), term: 0 };
+        let (first, second) = (attempt(1), attempt(2));
+        let mut claimed = vec![Arc::clone(&first), Arc::clone(&second)];
+        attempts.begin(&queue, owner, &mut claimed);
+        let mut again = vec![Arc::clone(&first)];
+        attempts.begin(&queue, owner, &mut again);
+        assert_eq!((claimed.len(), again.len()), (2, 0));
+
+        attempts.end(&queue, std::iter::once(DeliveryId::of(&first)));
+        attempts.look(&queue);
+        attempts.end(&queue, std::iter::once(DeliveryId::of(&second)));
+        assert_eq!(attempts.looked(&queue), [DeliveryId::of(&second)], "only what ended since");
+        assert!(attempts.is_empty() && attempts.looked(&queue).is_empty());
     }
 }

@@ -1,23 +1,37 @@
 //! Claims tasks for the free slots of one lane: the slot first, then the claim.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+    time::Duration,
+};
 
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use taskq_core::{
     ErrorKind, QueueName,
     broker::{ClaimAnswer, Claimed},
-    id::Owner,
+    id::{DeliveryToken, Owner},
     limits,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{lane::Lane, runner, shutdown::Phase, worker::Shared};
+use crate::{attempts::DeliveryId, batch, lane::Lane, shutdown::Phase, worker::Shared};
+
+/// Rounds under way at once while there is more work than slots: one is answered while the next is taken apart.
+const IN_FLIGHT: usize = 2;
+
+/// How much longer than asked a wait for work may take before the fetcher looks for itself.
+const OVERDUE: Duration = Duration::from_secs(2);
 
 /// One lane's loop.
 pub(crate) struct Fetcher {
     shared: Arc<Shared>,
     lane: Arc<Lane>,
     /// Queues where the answer of a claim was lost: tasks may be held that nobody runs.
-    unheard: Vec<QueueName>,
+    unheard: Mutex<Vec<QueueName>>,
+    /// What came with the last ring: the next claim answers it again.
+    handed: Mutex<Vec<DeliveryToken>>,
 }
 
 /// What one round over the queues brought.
@@ -26,40 +40,84 @@ struct Round {
     claimed: usize,
     next_due: Option<Duration>,
     failed: bool,
+    /// Every slot found a task: there is probably more.
+    full: bool,
 }
 
 impl Fetcher {
     pub(crate) fn new(shared: Arc<Shared>, lane: Arc<Lane>) -> Self {
-        Self { shared, lane, unheard: Vec::new() }
+        Self { shared, lane, unheard: Mutex::default(), handed: Mutex::default() }
     }
 
     /// The loop; ends when the worker drains.
-    pub(crate) async fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
+    pub(crate) async fn run(self) {
+        let shared = &self.shared;
         let mut backoff = shared.backoff();
-        while shared.phases.present() == Phase::Running {
-            let slots = tokio::select! {
-                slots = self.free_slots() => slots,
-                () = shared.phases.reached(Phase::Draining) => return,
+        let mut rounds = FuturesUnordered::new();
+        let mut at_once = 1;
+        while shared.phases.present() == Phase::Running || !rounds.is_empty() {
+            let round = tokio::select! {
+                biased;
+                slots = self.free_slots(self.worth_a_round(rounds.len())),
+                    if rounds.len() < at_once && shared.phases.present() == Phase::Running => {
+                    self.begin_round(slots, &mut rounds).await;
+                    continue;
+                }
+                // A claim is never dropped half-way: what the broker handed out would be held by nobody.
+                Some(round) = rounds.next(), if !rounds.is_empty() => round,
+                () = shared.phases.reached(Phase::Draining), if rounds.is_empty() => return,
             };
-            // A claim is never dropped half-way: what the broker handed out would be held by nobody.
-            let round = self.claim_round(slots).await;
+            // To find what was claimed unheard, no other claim may be under way.
+            at_once = if round.full && self.unheard().is_empty() { IN_FLIGHT } else { 1 };
             if round.failed {
-                backoff.pause_unless_draining(&shared).await;
+                backoff.pause_unless_draining(shared).await;
                 continue;
             }
             backoff.reset();
-            if round.claimed == 0 {
+            if round.claimed == 0 && rounds.is_empty() {
                 self.wait_for_work(round.next_due).await;
             }
         }
     }
 
-    /// Waits for a free slot, then takes as many as are free, up to one claim.
-    async fn free_slots(&self) -> OwnedSemaphorePermit {
+    fn handed(&self) -> MutexGuard<'_, Vec<DeliveryToken>> {
+        // Nothing panics while holding it.
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unheard(&self) -> MutexGuard<'_, Vec<QueueName>> {
+        // Nothing panics while holding it.
+        self.unheard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a round's first claim before anything else happens. With another one under way it also lets the connection
+    /// write: what was answered before takes long to take apart, and the broker shall not be idle meanwhile.
+    async fn begin_round<'a>(
+        &'a self,
+        slots: OwnedSemaphorePermit,
+        rounds: &mut FuturesUnordered<BoxFuture<'a, Round>>,
+    ) {
+        let mut round: BoxFuture<'a, Round> = Box::pin(self.claim_round(slots));
+        match poll_fn(|cx| Poll::Ready(round.as_mut().poll(cx))).await {
+            Poll::Ready(round) => rounds.push(Box::pin(std::future::ready(round))),
+            Poll::Pending => rounds.push(round),
+        }
+        if rounds.len() > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// How many free slots are worth another round: one if none is under way, so that no task waits for a batch.
+    fn worth_a_round(&self, under_way: usize) -> usize {
+        if under_way == 0 { 1 } else { (self.lane.size / 4).clamp(1, limits::CLAIM_BATCH) }
+    }
+
+    /// Waits for that many free slots, then takes as many as are free, up to one claim.
+    async fn free_slots(&self, least: usize) -> OwnedSemaphorePermit {
         let slots = Arc::clone(&self.lane.slots);
-        let mut taken = slots.clone().acquire_owned().await.expect("a lane never closes its semaphore");
-        let more = slots.available_permits().min(limits::CLAIM_BATCH - 1);
+        let count = u32::try_from(least).expect("at most one claim");
+        let mut taken = slots.clone().acquire_many_owned(count).await.expect("a lane never closes its semaphore");
+        let more = slots.available_permits().min(limits::CLAIM_BATCH - least);
         // Only this fetcher takes permits, so what was available still is.
         if let Ok(rest) = slots.try_acquire_many_owned(u32::try_from(more).unwrap_or(0)) {
             taken.merge(rest);
@@ -68,7 +126,7 @@ impl Fetcher {
     }
 
     /// Asks the lane's queues in order until the slots are used.
-    async fn claim_round(&mut self, mut slots: OwnedSemaphorePermit) -> Round {
+    async fn claim_round(&self, mut slots: OwnedSemaphorePermit) -> Round {
         let mut round = Round::default();
         for queue in self.lane.in_order(self.shared.next_seed()) {
             if slots.num_permits() == 0 {
@@ -83,24 +141,30 @@ impl Fetcher {
                 None => round.failed = true,
             }
         }
+        round.full = slots.num_permits() == 0 && round.claimed > 0;
         round
     }
 
     /// One claim; `None` when the broker failed or the lease was lost.
-    async fn claim(&mut self, queue: &QueueName, count: usize) -> Option<(Owner, ClaimAnswer)> {
+    async fn claim(&self, queue: &QueueName, count: usize) -> Option<(Owner, ClaimAnswer)> {
         let owner = self.join(queue).await?;
-        if self.unheard.contains(queue) {
+        let is_unheard = self.unheard().contains(queue);
+        if is_unheard {
             return self.find_unheard(queue, owner).await;
         }
         match self.shared.broker.claim(owner, queue, count).await {
-            Ok(answer) => Some((owner, answer)),
+            Ok(mut answer) => {
+                let handed = std::mem::take(&mut *self.handed());
+                answer.claimed.retain(|claimed| !handed.contains(&claimed.token));
+                Some((owner, answer))
+            }
             Err(error) if error.kind() == ErrorKind::Fenced => {
                 self.shared.lease_lost(queue, owner);
                 None
             }
             Err(error) => {
                 self.shared.broker_trouble("claim", &error);
-                self.unheard.push(queue.clone());
+                self.unheard().push(queue.clone());
                 None
             }
         }
@@ -128,11 +192,16 @@ impl Fetcher {
     }
 
     /// After a claim without an answer: takes up what is held and not running.
-    async fn find_unheard(&mut self, queue: &QueueName, owner: Owner) -> Option<(Owner, ClaimAnswer)> {
-        match self.shared.broker.held(owner, queue).await {
+    async fn find_unheard(&self, queue: &QueueName, owner: Owner) -> Option<(Owner, ClaimAnswer)> {
+        self.shared.attempts.look(queue);
+        let held = self.shared.broker.held(owner, queue).await;
+        // What ended while the broker listed it has run; it must not begin again.
+        let ended = self.shared.attempts.looked(queue);
+        match held {
             Ok(mut claimed) => {
-                self.unheard.retain(|name| name != queue);
+                self.unheard().retain(|name| name != queue);
                 claimed.retain(|claimed| !self.shared.attempts.is_running(queue, claimed));
+                claimed.retain(|claimed| !ended.contains(&DeliveryId::of_claimed(claimed)));
                 Some((owner, ClaimAnswer { claimed, next_due: Some(Duration::ZERO) }))
             }
             Err(error) => {
@@ -144,15 +213,13 @@ impl Fetcher {
 
     /// Starts every claimed task in a slot of its own. What was unheard may be more than the free slots: then the rest
     /// waits for the next round.
-    fn start_all(&mut self, queue: &QueueName, owner: Owner, claimed: Vec<Claimed>, slots: &mut OwnedSemaphorePermit) {
-        for claimed in claimed {
-            match slots.split(1) {
-                Some(slot) => runner::start(&self.shared, queue, owner, claimed, slot),
-                None => {
-                    self.unheard.push(queue.clone());
-                    return;
-                }
-            }
+    fn start_all(&self, queue: &QueueName, owner: Owner, mut claimed: Vec<Claimed>, slots: &mut OwnedSemaphorePermit) {
+        if claimed.len() > slots.num_permits() {
+            claimed.truncate(slots.num_permits());
+            self.unheard().push(queue.clone());
+        }
+        if let Some(taken) = slots.split(claimed.len()).filter(|_| !claimed.is_empty()) {
+            batch::start(&self.shared, queue, owner, claimed, taken);
         }
     }
 
@@ -169,18 +236,39 @@ impl Fetcher {
             .iter()
             .filter_map(|(queue, _)| Some((shared.terms.present(queue).ok()?, queue.clone())))
             .collect();
-        // Dropping the wait loses nothing: it is only a hint.
-        tokio::select! {
-            woken = shared.broker.work_arrived(&owners, bound) => {
-                if let Err(error) = woken {
-                    shared.broker_trouble("wait for work", &error);
-                    shared.backoff().pause_unless_draining(shared).await;
-                }
+        let woken = tokio::select! {
+            woken = shared.broker.work_arrived(&owners, bound) => Some(woken),
+            () = self.lane.nudge.notified() => None,
+            () = shared.clock.sleep(bound + OVERDUE) => None,
+            () = shared.phases.reached(Phase::Draining) => None,
+        };
+        match woken {
+            Some(Ok(handed)) => self.start_handed(handed, &owners).await,
+            Some(Err(error)) => {
+                shared.broker_trouble("wait for work", &error);
+                shared.backoff().pause_unless_draining(shared).await;
             }
-            () = self.lane.nudge.notified() => {}
-            () = shared.clock.sleep(bound) => {}
-            () = shared.phases.reached(Phase::Draining) => {}
+            None => {}
         }
+    }
+
+    /// Starts what came with the ring. Nobody else takes this lane's slots, so what was free when the wait began still is.
+    async fn start_handed(&self, handed: Vec<Claimed>, owners: &[(Owner, QueueName)]) {
+        if handed.is_empty() {
+            return;
+        }
+        *self.handed() = handed.iter().map(|claimed| claimed.token).collect();
+        for claimed in handed {
+            let Some((owner, queue)) = owners.iter().find(|(_, queue)| *queue == claimed.envelope.id.queue) else {
+                continue;
+            };
+            let mut slot = self.free_slots(1).await;
+            if let Some(slot) = slot.split(1) {
+                batch::start(&self.shared, queue, *owner, vec![claimed], slot);
+            }
+        }
+        // First they begin; then the next claim goes out, behind the settlement of what ended at once.
+        tokio::task::yield_now().await;
     }
 }
 

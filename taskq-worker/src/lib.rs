@@ -12,6 +12,7 @@
 mod worker;
 
 mod attempts;
+mod batch;
 mod fetcher;
 mod heartbeat;
 mod lane;

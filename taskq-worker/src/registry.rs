@@ -2,10 +2,18 @@
 
 use std::collections::HashMap;
 
-use taskq_core::{Error, ErrorKind, Registration, Result, TaskName, task::AppType};
+use taskq_core::{Error, ErrorKind, Registration, Result, TaskName, invocation::TaskOptions, task::AppType};
 
 /// The tasks of a worker by name.
-pub(crate) type Registry = HashMap<&'static str, Registration>;
+pub(crate) type Registry = HashMap<&'static str, Known>;
+
+/// A task that a worker runs.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) registration: Registration,
+    /// What it declares, asked for once.
+    pub(crate) options: TaskOptions,
+}
 
 /// What a worker that lends `lent` would say at its start about these tasks.
 ///
@@ -26,7 +34,8 @@ pub(crate) fn check(tasks: Vec<Registration>, lent: AppType) -> Result<Registry>
     for task in tasks {
         TaskName::new(task.name)?;
         check_app(&task, lent)?;
-        if let Some(other) = registry.insert(task.name, task)
+        let known = Known { registration: task, options: (task.options)() };
+        if let Some(Known { registration: other, .. }) = registry.insert(task.name, known)
             && other.location != task.location
         {
             let cure = format!(

@@ -1,42 +1,41 @@
 //! Settles ended attempts: many in one call, a lone one at once.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use taskq_core::{
-    Error, QueueName,
+    Error,
     broker::{Settled, Settlement},
-    id::Owner,
     limits,
 };
 use tokio::sync::mpsc;
 
-use crate::{attempts::DeliveryId, worker::Shared};
+use crate::{attempts::DeliveryId, batch::Batch, worker::Shared};
 
 /// Settle calls that are under way at once: one is being answered while the next is filled.
 const IN_FLIGHT: usize = 2;
 
-/// An attempt that has ended.
-#[derive(Debug)]
+/// Attempts of one claim that have ended.
 pub(crate) struct Finished {
-    pub(crate) queue: QueueName,
-    pub(crate) owner: Owner,
-    pub(crate) settlement: Settlement,
+    pub(crate) batch: Arc<Batch>,
+    pub(crate) settlements: Vec<Settlement>,
 }
-
-type Batches = HashMap<(QueueName, Owner), Vec<Settlement>>;
 
 /// The loop: takes whatever has ended, settles it by queue; ends when every sender is gone and all is settled.
 pub(crate) async fn run(shared: Arc<Shared>, mut finished: mpsc::Receiver<Finished>) {
     let mut under_way = FuturesUnordered::new();
-    let mut buffer = Vec::with_capacity(limits::SETTLE_BATCH);
+    let mut buffer = Vec::new();
     let mut open = true;
     while open || !under_way.is_empty() {
         tokio::select! {
             received = finished.recv_many(&mut buffer, limits::SETTLE_BATCH), if open && under_way.len() < IN_FLIGHT => {
                 open = received > 0;
-                for ((queue, owner), batch) in by_queue(&mut buffer) {
-                    under_way.push(settle(&shared, queue, owner, batch));
+                for Finished { batch, settlements } in by_owner(&mut buffer) {
+                    let mut settlements = settlements.into_iter().peekable();
+                    while settlements.peek().is_some() {
+                        let part = settlements.by_ref().take(limits::SETTLE_BATCH).collect();
+                        under_way.push(settle(&shared, Arc::clone(&batch), part));
+                    }
                 }
             }
             Some(()) = under_way.next(), if !under_way.is_empty() => {}
@@ -44,20 +43,28 @@ pub(crate) async fn run(shared: Arc<Shared>, mut finished: mpsc::Receiver<Finish
     }
 }
 
-fn by_queue(buffer: &mut Vec<Finished>) -> Batches {
-    let mut batches = Batches::new();
-    for Finished { queue, owner, settlement } in buffer.drain(..) {
-        batches.entry((queue, owner)).or_default().push(settlement);
+/// Puts together what one owner has to settle in one queue.
+fn by_owner(buffer: &mut Vec<Finished>) -> Vec<Finished> {
+    let mut owners: Vec<Finished> = Vec::new();
+    for mut finished in buffer.drain(..) {
+        let is_same = |other: &&mut Finished| {
+            other.batch.owner == finished.batch.owner && other.batch.queue == finished.batch.queue
+        };
+        match owners.iter_mut().find(is_same) {
+            Some(other) => other.settlements.append(&mut finished.settlements),
+            None => owners.push(finished),
+        }
     }
-    batches
+    owners
 }
 
-/// Settles one batch, repeating it for as long as the broker is away; only an answer ends an attempt.
-async fn settle(shared: &Shared, queue: QueueName, owner: Owner, batch: Vec<Settlement>) {
+/// Settles attempts, repeating it for as long as the broker is away; only an answer ends an attempt.
+async fn settle(shared: &Shared, batch: Arc<Batch>, settlements: Vec<Settlement>) {
+    let Batch { queue, owner, .. } = &*batch;
     let mut backoff = shared.backoff();
     let mut repeated = false;
     loop {
-        match shared.broker.settle(owner, &queue, &batch).await {
+        match shared.broker.settle(*owner, queue, &settlements).await {
             Ok(settled) => {
                 count(shared, &settled, repeated);
                 break;
@@ -70,17 +77,16 @@ async fn settle(shared: &Shared, queue: QueueName, owner: Owner, batch: Vec<Sett
                 }
             }
             Err(error) => {
-                give_up(shared, &batch, &error);
+                give_up(shared, &settlements, &error);
                 break;
             }
         }
     }
-    let deliveries: Vec<_> = batch.iter().map(|settlement| delivery(&queue, settlement)).collect();
-    shared.attempts.end(deliveries.iter());
+    shared.attempts.end(queue, settlements.iter().map(delivery));
 }
 
-fn delivery(queue: &QueueName, settlement: &Settlement) -> DeliveryId {
-    DeliveryId { queue: queue.clone(), key: settlement.envelope.id.key.clone(), token: settlement.token }
+fn delivery(settlement: &Settlement) -> DeliveryId {
+    DeliveryId { key: settlement.envelope.id.key.clone(), token: settlement.token }
 }
 
 fn count(shared: &Shared, settled: &[Settled], repeated: bool) {

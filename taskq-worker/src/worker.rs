@@ -12,8 +12,8 @@ use std::{
 };
 
 use taskq_core::{
-    Client, Clock, Connection, Error, ErrorKind, Layer, QueueName, Registration, Result, WorkerId,
-    broker::Broker,
+    Client, Clock, Connection, Envelope, Error, ErrorKind, Layer, QueueName, Registration, Result, WorkerId,
+    broker::{Broker, Ending, Settlement},
     id::Owner,
     limits,
     retry::{fraction, scramble},
@@ -246,6 +246,7 @@ impl WorkerBuilder {
             counters: Counters::default(),
             default_timeout: self.default_timeout,
             unregistered_bound: self.unregistered_bound,
+            threads: tokio::runtime::Handle::current().metrics().num_workers().max(1),
             seed: AtomicU64::new(first_seed(worker)),
             finish: std::sync::Mutex::new(Some(finish)),
         };
@@ -304,6 +305,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) default_timeout: Duration,
     pub(crate) unregistered_bound: Duration,
+    /// Of the runtime: how many attempts can compute at once.
+    pub(crate) threads: usize,
     seed: AtomicU64,
     /// Taken away at the end, so that the settler knows that nothing more comes.
     finish: std::sync::Mutex<Option<mpsc::Sender<Finished>>>,
@@ -345,14 +348,23 @@ impl Shared {
         tracing::warn!(operation, %error, "broker trouble");
     }
 
-    /// Passes an ended attempt on; waits while too many wait to be settled.
+    /// How long an attempt may take.
+    pub(crate) fn timeout_of(&self, envelope: &Envelope) -> Duration {
+        let declared = || self.registry.get(envelope.task.as_str())?.options.timeout;
+        envelope.timeout.or_else(declared).unwrap_or(self.default_timeout)
+    }
+
+    /// Passes ended attempts on; waits while too many wait to be settled.
     pub(crate) async fn finish(&self, finished: Finished) {
         let finish = self.finish.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         // Without a settler the worker has left its queues, which gave the task back.
+        let is_success = |settlement: &&Settlement| matches!(settlement.ending, Ending::Succeeded(_));
+        self.counters.succeeded.add(finished.settlements.iter().filter(is_success).count() as u64);
         if let Some(finish) = finish
+            && !finished.settlements.is_empty()
             && finish.send(finished).await.is_err()
         {
-            tracing::debug!("an attempt ended after its worker");
+            tracing::debug!("attempts ended after their worker");
         }
     }
 

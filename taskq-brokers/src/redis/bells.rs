@@ -5,15 +5,10 @@ use std::{
     time::Duration,
 };
 
-use redis::{Cmd, RedisError, Value, aio::MultiplexedConnection};
+use redis::{Pipeline, RedisResult, Value, aio::MultiplexedConnection};
 use taskq_core::{QueueName, Result, id::Owner};
 
-use super::{
-    broker::prefix_of,
-    failure::{breaks_connection, failed},
-    fresh::Fresh,
-    link::Link,
-};
+use super::{broker::prefix_of, failure::failed, fresh::Fresh, link::Link};
 
 /// How much longer than asked a blocking pop may take before its connection counts as dead.
 const WATCHDOG: Duration = Duration::from_secs(1);
@@ -29,6 +24,9 @@ const RESTING: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Bells(Mutex<Vec<MultiplexedConnection>>);
 
+/// Which bell rang, by its place among those waited for, and what it brought.
+pub(super) type Ring = (usize, Vec<u8>);
+
 impl Bells {
     /// Returns when one of the owner's bells has rung, or after `bound`.
     pub(super) async fn wait(
@@ -37,26 +35,31 @@ impl Bells {
         namespace: &str,
         waiting: &[(Owner, QueueName)],
         bound: Duration,
-    ) -> Result<()> {
+    ) -> Result<Option<Ring>> {
         if waiting.is_empty() {
             link.clock().sleep(bound).await;
-            return Ok(());
+            return Ok(None);
         }
-        let mut pop = redis::cmd("BLPOP");
-        for (owner, queue) in waiting {
-            pop.arg(format!("{}bell:{owner}", prefix_of(namespace, queue)));
+        let bells = waiting.iter().map(|(owner, queue)| format!("{}bell:{owner}", prefix_of(namespace, queue)));
+        let bells: Vec<String> = bells.collect();
+        let mut commands = redis::pipe();
+        if let [(owner, queue)] = waiting {
+            // Whoever waits for one queue alone can be handed a task with the ring: a half more, see `hand` in the prelude.
+            let idle = format!("{}idle", prefix_of(namespace, queue));
+            commands.cmd("ZADD").arg(idle).arg("XX").arg("INCR").arg("0.5").arg(owner.to_string());
         }
-        pop.arg(bound.max(SHORTEST).as_secs_f64());
-        if let Some(rested) = self.rested() {
-            match self.pop(link, rested, &pop, bound).await {
-                // It broke while it rested, and so did those that rested beside it.
-                Err(error) if breaks_connection(&error) => self.resting().clear(),
-                answer => return answer.map_err(|error| failed("wait for work at", link.shown(), error)),
-            }
+        commands.cmd("BLPOP").arg(&bells).arg(bound.max(SHORTEST).as_secs_f64());
+        let connection = match self.rested() {
+            Some(rested) => rested,
+            None => Fresh::open(link.client(), link.shown(), None).await?.into_connection(),
+        };
+        let rung = self.pop(link, connection, &commands, bound).await;
+        if rung.is_err() {
+            // It broke while it rested, perhaps, and so did those that rested beside it.
+            self.resting().clear();
         }
-        let opened = Fresh::open(link.client(), link.shown(), None).await?.into_connection();
-        let answer = self.pop(link, opened, &pop, bound).await;
-        answer.map_err(|error| failed("wait for work at", link.shown(), error))
+        let rung = rung.map_err(|error| failed("wait for work at", link.shown(), error))?;
+        Ok(rung.and_then(|(bell, brought)| Some((bells.iter().position(|name| *name == bell)?, brought))))
     }
 
     /// One blocking pop. The connection rests afterwards if it answered, and is dropped if it did not.
@@ -64,19 +67,23 @@ impl Bells {
         &self,
         link: &Link,
         mut connection: MultiplexedConnection,
-        pop: &Cmd,
+        commands: &Pipeline,
         bound: Duration,
-    ) -> Result<(), RedisError> {
-        match link.clock().timeout(bound + WATCHDOG, connection.send_packed_command(pop)).await {
-            Ok(Ok(Value::ServerError(error))) => Err(error.into()),
-            Ok(Ok(_)) => {
-                self.rest(connection);
-                Ok(())
+    ) -> RedisResult<Option<(String, Vec<u8>)>> {
+        let count = commands.len();
+        let answers = connection.send_packed_commands(commands, 0, count);
+        // A connection that is dead without a word may have taken a ring with it.
+        let Ok(answers) = link.clock().timeout(bound + WATCHDOG, answers).await else {
+            return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+        };
+        let mut answers = answers?;
+        for answer in &answers {
+            if let Value::ServerError(error) = answer {
+                return Err(error.clone().into());
             }
-            Ok(Err(error)) => Err(error),
-            // The connection is dead without a word. It is dropped, and the caller looks for itself.
-            Err(_) => Ok(()),
         }
+        self.rest(connection);
+        redis::from_redis_value(answers.pop().unwrap_or(Value::Nil)).map_err(Into::into)
     }
 
     fn rested(&self) -> Option<MultiplexedConnection> {

@@ -1,7 +1,7 @@
 //! The broker's contract on Redis: each method encodes, runs one script a queue, and reads its answer.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -22,11 +22,14 @@ use super::{
     batches::Batches,
     bells::Bells,
     element::{self, Element},
+    families::{family_of, mask},
+    held::{Holdings, batch_of, token, token_arguments},
     layout::Layout,
     link::Link,
     listener::Listener,
     lookup, reply,
     script::{Script, Time},
+    successes::{Successes, result_of},
 };
 
 /// Bytes that one script should move, for it must not hold up the server.
@@ -48,6 +51,15 @@ pub(super) struct RedisBroker {
 struct Listed {
     generation: u64,
     queues: HashSet<QueueName>,
+}
+
+/// What a first glance tells of a task.
+enum Known {
+    /// Its end will be told.
+    Lives,
+    Ended(Snapshot),
+    /// It takes a closer look.
+    Unclear,
 }
 
 /// What all keys of a queue begin with: one hash tag.
@@ -109,8 +121,20 @@ impl RedisBroker {
         listing.await.map(drop)
     }
 
+    /// Asks to be told of the end of a task.
+    async fn listen(&self, id: &TaskId) -> Result<Known> {
+        let answer = self.run("wait for a task at", Script::Listen, &id.queue, |command| {
+            command.arg(id.key.as_bytes()).arg(self.listener.channel());
+        });
+        Ok(match answer.await? {
+            Value::Int(1) => Known::Lives,
+            Value::Int(_) => Known::Unclear,
+            record => Known::Ended(lookup::ended(&reply::bytes(record)?)?),
+        })
+    }
+
     async fn look(&self, id: &TaskId, channel: &str) -> Result<Option<Snapshot>> {
-        let key = id.key.to_bytes();
+        let key = id.key.as_bytes();
         let answer = self.run("look up a task at", Script::Find, &id.queue, |command| {
             command.arg(key).arg(channel);
         });
@@ -122,15 +146,19 @@ impl RedisBroker {
         &self,
         owner: Owner,
         queue: &QueueName,
-        elements: Vec<(DeliveryToken, u8, Vec<u8>)>,
+        elements: Vec<(DeliveryToken, &[u8])>,
     ) -> Result<Vec<Claimed>> {
         let mut claimed = Vec::with_capacity(elements.len());
-        for (token, handed_out, bytes) in elements {
-            let decoded = element::decode(queue, &bytes)
+        for (token, bytes) in elements {
+            let decoded = element::decode(queue, bytes)
                 .and_then(|Element { deliveries, envelope }| envelope.map(|envelope| (deliveries, envelope)));
             match decoded {
                 Ok((deliveries, envelope)) => {
-                    claimed.push(Claimed { token, deliveries: deliveries + handed_out, envelope });
+                    claimed.push(Claimed {
+                        token,
+                        deliveries: deliveries.saturating_add(1),
+                        envelope: envelope.into(),
+                    });
                 }
                 Err(error) => self.bury_undecodable(owner, queue, token, bytes, &error).await?,
             }
@@ -143,13 +171,14 @@ impl RedisBroker {
         owner: Owner,
         queue: &QueueName,
         token: DeliveryToken,
-        bytes: Vec<u8>,
+        bytes: &[u8],
         error: &Error,
     ) -> Result<()> {
         tracing::error!(%queue, %error, "a task does not decode; it becomes a dead letter");
         self.run("settle at", Script::Settle, queue, |command| {
             command.arg(owner.to_string());
-            command.arg(&token.0.to_be_bytes()[..]).arg(bytes).arg("d").arg(DeadReason::Undecodable.as_str());
+            token_arguments(command, token);
+            command.arg(element::undelivered(bytes)).arg("d").arg(DeadReason::Undecodable.as_str());
         })
         .await
         .map(drop)
@@ -161,12 +190,46 @@ impl RedisBroker {
             matches!(settlement.ending, Ending::Succeeded(_)) && !element::has_unique(&settlement.envelope)
         };
         if settlements.iter().all(is_success) {
-            let answer =
-                self.run("settle at", Script::Succeed, queue, |command| successes(command, owner, settlements));
-            return settled(answer.await?);
+            return self.succeed(owner, queue, settlements).await;
         }
         let answer = self.run("settle at", Script::Settle, queue, |command| endings(command, owner, settlements));
-        settled(answer.await?)
+        settled(&reply::bytes(answer.await?)?)
+    }
+
+    async fn succeed(&self, owner: Owner, queue: &QueueName, settlements: &[Settlement]) -> Result<Vec<Settled>> {
+        let successes = Successes::new(settlements);
+        let answer = self.run("settle at", Script::Succeed, queue, |command| successes.arguments(command, owner));
+        let mut settled = successes.settled(answer.await?)?;
+        let is_doubtful =
+            |index: &usize| settled[*index] == Settled::Fenced && settlements[*index].envelope.is_tracked();
+        let doubtful: Vec<usize> = (0..settlements.len()).filter(is_doubtful).collect();
+        if !doubtful.is_empty() {
+            self.look_for_repetitions(queue, settlements, &doubtful, &mut settled).await?;
+        }
+        Ok(settled)
+    }
+
+    /// The same write again, after its answer was lost, is no stale write. A final record does not change any more, so
+    /// reading it afterwards is as good as in the same step.
+    async fn look_for_repetitions(
+        &self,
+        queue: &QueueName,
+        settlements: &[Settlement],
+        doubtful: &[usize],
+        settled: &mut [Settled],
+    ) -> Result<()> {
+        let answer = self.run("look up a settlement at", Script::Applied, queue, |command| {
+            for index in doubtful {
+                let Settlement { token, envelope, .. } = &settlements[*index];
+                command.arg(envelope.id.key.as_bytes()).arg(batch_of(*token));
+            }
+        });
+        for (index, flag) in doubtful.iter().zip(reply::bytes(answer.await?)?) {
+            if flag == b'1' {
+                settled[*index] = Settled::Applied;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -249,12 +312,14 @@ impl Broker for RedisBroker {
             command.arg(owner.to_string()).arg(count);
         });
         let mut fields = reply::array(answer.await?)?.into_iter();
-        let (Some(token), Some(next_due)) = (fields.next(), fields.next()) else {
+        let Some(next_due) = fields.next() else {
             return Err(Error::new(ErrorKind::Fenced, "claim from", queue).because("the worker's lease has lapsed"));
         };
-        let token = DeliveryToken(reply::integer(&token)?.unsigned_abs());
-        let elements = fields.map(|element| Ok((token, 1, reply::bytes(element)?))).collect::<Result<_>>()?;
-        let claimed = self.claimed(owner, queue, elements).await?;
+        let mut claimed = Vec::new();
+        while let (Some(batch), Some(row)) = (fields.next(), fields.next()) {
+            let (batch, row) = (reply::integer(&batch)?.unsigned_abs(), reply::bytes(row)?);
+            claimed.extend(self.claimed(owner, queue, tasks_of(batch, &row)?).await?);
+        }
         Ok(ClaimAnswer { claimed, next_due: millis(reply::integer(&next_due)?) })
     }
 
@@ -262,13 +327,8 @@ impl Broker for RedisBroker {
         let answer = self.run("list what is held at", Script::Held, queue, |command| {
             command.arg(owner.to_string());
         });
-        let held = |value: Value| {
-            let value = reply::bytes(value)?;
-            let (token, element) = value.split_first_chunk::<8>().ok_or_else(|| reply::wrong("a held task"))?;
-            Ok((DeliveryToken(u64::from_be_bytes(*token)), 0, element.to_vec()))
-        };
-        let elements = reply::array(answer.await?)?.into_iter().map(held).collect::<Result<_>>()?;
-        self.claimed(owner, queue, elements).await
+        let held = Holdings::read(answer.await?)?;
+        self.claimed(owner, queue, held.elements()?).await
     }
 
     async fn settle(&self, owner: Owner, queue: &QueueName, settlements: &[Settlement]) -> Result<Vec<Settled>> {
@@ -289,7 +349,9 @@ impl Broker for RedisBroker {
     ) -> Result<Settled> {
         let json = serde_json::to_vec(progress).expect("numbers and text always encode");
         let answer = self.run("report at", Script::Report, queue, |command| {
-            command.arg(owner.to_string()).arg(key.to_bytes()).arg(&token.0.to_be_bytes()[..]).arg(json);
+            command.arg(owner.to_string());
+            token_arguments(command, token);
+            command.arg(key.as_bytes()).arg(json);
         });
         Ok(if reply::integer(&answer.await?)? == 1 { Settled::Applied } else { Settled::Fenced })
     }
@@ -323,7 +385,7 @@ impl Broker for RedisBroker {
 
     async fn cancel(&self, id: &TaskId) -> Result<CancelAnswer> {
         let answer = self.run("cancel at", Script::Cancel, &id.queue, |command| {
-            command.arg(id.key.to_bytes());
+            command.arg(id.key.as_bytes());
         });
         Ok(match reply::text(answer.await?)?.as_str() {
             "cancelled" => CancelAnswer::Cancelled,
@@ -346,20 +408,49 @@ impl Broker for RedisBroker {
             tokio::pin!(told);
             // Listen before looking, or the end in between would be missed.
             told.as_mut().enable();
-            let snapshot = self.look(id, self.listener.channel()).await?;
-            let left = end.saturating_sub(clock.monotonic());
-            let goes_on = snapshot.as_ref().is_some_and(|snapshot| !is_over(snapshot));
-            if !goes_on || left.is_zero() {
-                return Ok(snapshot);
+            match self.listen(id).await? {
+                Known::Lives => {}
+                Known::Ended(snapshot) => return Ok(Some(snapshot)),
+                Known::Unclear => {
+                    let snapshot = self.look(id, self.listener.channel()).await?;
+                    if snapshot.as_ref().is_none_or(is_over) {
+                        return Ok(snapshot);
+                    }
+                }
             }
-            // Told or not: the loop looks for itself.
+            let left = end.saturating_sub(clock.monotonic());
+            if left.is_zero() {
+                // Whoever listens is not told whether it runs already.
+                return self.find(id).await;
+            }
             let _told = clock.timeout(left.min(limits::WAIT_POLL), told).await;
+            // Told without a record, or not at all: the loop looks for itself.
+            if let Some(record) = interest.record() {
+                return lookup::ended(&record).map(Some);
+            }
         }
     }
 
-    async fn work_arrived(&self, worker: &[(Owner, QueueName)], bound: Duration) -> Result<()> {
-        self.bells.wait(&self.link, &self.namespace, worker, bound).await
+    async fn work_arrived(&self, worker: &[(Owner, QueueName)], bound: Duration) -> Result<Vec<Claimed>> {
+        let rung = self.bells.wait(&self.link, &self.namespace, worker, bound).await?;
+        let Some((owner, queue, batch, row)) = rung.as_ref().and_then(|(bell, ring)| handed(&worker[*bell], ring))
+        else {
+            return Ok(Vec::new());
+        };
+        self.claimed(owner, queue, tasks_of(batch, row)?).await
     }
+}
+
+/// The tasks of a batch with their tokens.
+fn tasks_of(batch: u64, row: &[u8]) -> Result<Vec<(DeliveryToken, &[u8])>> {
+    Ok(element::in_a_row(row)?.into_iter().zip(0..).map(|(element, at)| (token(batch, at), element)).collect())
+}
+
+/// What a bell brought, if it was more than a ring: who owns it now, where, the number of its batch, and its elements.
+fn handed<'a>(waiting: &'a (Owner, QueueName), ring: &'a [u8]) -> Option<(Owner, &'a QueueName, u64, &'a [u8])> {
+    let end = ring.iter().position(|byte| *byte == b':')?;
+    let batch = std::str::from_utf8(&ring[..end]).ok()?.parse().ok()?;
+    Some((waiting.0, &waiting.1, batch, &ring[end + 1..]))
 }
 
 fn is_over(snapshot: &Snapshot) -> bool {
@@ -411,7 +502,7 @@ fn plain_marker(envelope: &Envelope) -> [u8; 2] {
 
 fn one(command: &mut Cmd, batch: BatchId, envelope: &Envelope) {
     lone_batch_arguments(command, batch);
-    command.arg(envelope.id.key.to_bytes()).arg(&plain_marker(envelope)[..]);
+    command.arg(envelope.id.key.as_bytes()).arg(&plain_marker(envelope)[..]);
     command.arg(envelope.priority).arg(element::encode(envelope, None));
 }
 
@@ -424,20 +515,36 @@ fn again(command: &mut Cmd, batch: BatchId, envelope: &Envelope) {
 
 fn plain(command: &mut Cmd, batch: BatchId, envelopes: &[Envelope]) {
     batch_arguments(command, batch);
-    let mut by_priority: BTreeMap<u8, Vec<Vec<u8>>> = BTreeMap::new();
-    let tracked: Vec<_> = envelopes.iter().filter(|envelope| envelope.is_tracked()).collect();
-    command.arg(tracked.len());
-    for envelope in tracked {
-        command.arg(envelope.id.key.to_bytes()).arg(&plain_marker(envelope)[..]);
-    }
-    for envelope in envelopes {
-        by_priority.entry(envelope.priority).or_default().push(element::encode(envelope, None));
-    }
-    for (priority, elements) in by_priority {
-        command.arg(priority).arg(elements.len());
-        for element in elements {
+    family_arguments(command, envelopes);
+    // In order of priority; those of one stay in the order in which they came.
+    let mut elements: Vec<(u8, Vec<u8>)> =
+        envelopes.iter().map(|envelope| (envelope.priority, element::encode(envelope, None))).collect();
+    elements.sort_by_key(|(priority, _)| *priority);
+    for group in elements.chunk_by(|(one, _), (next, _)| one == next) {
+        command.arg(group[0].0).arg(group.len());
+        for (_, element) in group {
             command.arg(element);
         }
+    }
+}
+
+/// Which tasks share a marker.
+fn kin(envelope: &Envelope) -> (Option<&[u8]>, u8) {
+    (family_of(&envelope.id.key).map(|(family, _)| family), element::class(envelope.result_ttl))
+}
+
+/// The markers of tracked tasks, one for all siblings of a family and class.
+fn family_arguments(command: &mut Cmd, envelopes: &[Envelope]) {
+    let mut tracked: Vec<&Envelope> = envelopes.iter().filter(|envelope| envelope.is_tracked()).collect();
+    tracked.sort_by(|one, other| kin(one).cmp(&kin(other)));
+    let families = tracked.chunk_by(|one, next| kin(one) == kin(next));
+    command.arg(families.clone().count());
+    for members in families {
+        let siblings = members.iter().filter_map(|envelope| family_of(&envelope.id.key));
+        let family = siblings.clone().next().map_or(&[][..], |(family, _)| family);
+        let mut marker = vec![element::class(members[0].result_ttl)];
+        marker.extend(mask(siblings.map(|(_, which)| which)));
+        command.arg(family).arg(marker);
     }
 }
 
@@ -478,19 +585,6 @@ fn unique_arguments(command: &mut Cmd, unique: Option<&UniqueKey>) {
     command.arg(format!("{conflict}{}", unique.key));
 }
 
-fn successes(command: &mut Cmd, owner: Owner, settlements: &[Settlement]) {
-    command.arg(owner.to_string());
-    for Settlement { token, envelope, ending } in settlements {
-        let class = if envelope.is_tracked() { element::class(envelope.result_ttl) } else { 0 };
-        command
-            .arg(envelope.id.key.to_bytes())
-            .arg(&token.0.to_be_bytes()[..])
-            .arg(class)
-            .arg(envelope.attempts.min(255));
-        command.arg(result_of(envelope, ending));
-    }
-}
-
 fn endings(command: &mut Cmd, owner: Owner, settlements: &[Settlement]) {
     command.arg(owner.to_string());
     for Settlement { token, envelope, ending } in settlements {
@@ -498,7 +592,8 @@ fn endings(command: &mut Cmd, owner: Owner, settlements: &[Settlement]) {
             Some(Expiry::At(time)) => Some(time.as_millis()),
             _ => None,
         };
-        command.arg(&token.0.to_be_bytes()[..]).arg(element::encode(envelope, expires));
+        token_arguments(command, *token);
+        command.arg(element::encode(envelope, expires));
         match ending {
             Ending::Succeeded(_) => command.arg("s").arg(result_of(envelope, ending)),
             Ending::Retry(delay) => command.arg("r").arg(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
@@ -506,13 +601,6 @@ fn endings(command: &mut Cmd, owner: Owner, settlements: &[Settlement]) {
             Ending::Cancelled => command.arg("c").arg(""),
             Ending::Released => command.arg("l").arg(""),
         };
-    }
-}
-
-fn result_of<'a>(envelope: &Envelope, ending: &'a Ending) -> &'a str {
-    match ending {
-        Ending::Succeeded(result) if envelope.stores_result => result.as_str(),
-        _ => "",
     }
 }
 
@@ -537,9 +625,9 @@ fn accepted(answer: Value) -> Result<Accepted> {
     }
 }
 
-fn settled(answer: Value) -> Result<Vec<Settled>> {
+fn settled(flags: &[u8]) -> Result<Vec<Settled>> {
     let settled = |byte: &u8| if *byte == b'1' { Settled::Applied } else { Settled::Fenced };
-    Ok(reply::bytes(answer)?.iter().map(settled).collect())
+    Ok(flags.iter().map(settled).collect())
 }
 
 fn beat_answer(answer: Value) -> Result<BeatAnswer> {

@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -30,8 +30,16 @@ pub(super) struct Listener {
     running: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// By key: how many callers wait for it, and what wakes them.
-type Interests = HashMap<Vec<u8>, (usize, Arc<Notify>)>;
+/// By key: how many callers wait for it, and what they hear.
+type Interests = HashMap<Vec<u8>, (usize, Arc<Heard>)>;
+
+/// What was told of one task.
+#[derive(Debug, Default)]
+struct Heard {
+    notify: Notify,
+    /// The final record, if it came with the message.
+    record: OnceLock<Vec<u8>>,
+}
 
 #[derive(Debug)]
 struct Waiting {
@@ -44,14 +52,21 @@ impl Waiting {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn told(&self, key: &[u8]) {
-        if let Some((_, notify)) = self.keys().get(key) {
-            notify.notify_waiters();
+    /// A message: the length of the key, the key, and the final record if there is one.
+    fn told(&self, message: &[u8]) {
+        let Some((length, rest)) = message.split_first() else { return };
+        let Some((key, record)) = rest.split_at_checked(usize::from(*length)) else { return };
+        if let Some((_, heard)) = self.keys().get(key) {
+            if !record.is_empty() {
+                // The first one stays: a final record does not change.
+                drop(heard.record.set(record.to_vec()));
+            }
+            heard.notify.notify_waiters();
         }
     }
 
     fn told_all(&self) {
-        self.keys().values().for_each(|(_, notify)| notify.notify_waiters());
+        self.keys().values().for_each(|(_, heard)| heard.notify.notify_waiters());
     }
 }
 
@@ -59,13 +74,18 @@ impl Waiting {
 pub(super) struct Interest {
     key: Vec<u8>,
     waiting: Arc<Waiting>,
-    notify: Arc<Notify>,
+    heard: Arc<Heard>,
 }
 
 impl Interest {
     /// Returns when the task may have ended, after this call.
     pub(super) fn told(&self) -> tokio::sync::futures::Notified<'_> {
-        self.notify.notified()
+        self.heard.notify.notified()
+    }
+
+    /// The final record of the task, if it was told.
+    pub(super) fn record(&self) -> Option<Vec<u8>> {
+        self.heard.record.get().cloned()
     }
 }
 
@@ -95,13 +115,13 @@ impl Listener {
     /// Begins to listen for a key; returns when the subscription stands, or after a second without one.
     pub(super) async fn interest(&self, client: &Client, clock: &Clock, key: Vec<u8>) -> Interest {
         self.start(client, clock);
-        let notify = {
+        let heard = {
             let mut keys = self.waiting.keys();
-            let (count, notify) = keys.entry(key.clone()).or_default();
+            let (count, heard) = keys.entry(key.clone()).or_default();
             *count += 1;
-            Arc::clone(notify)
+            Arc::clone(heard)
         };
-        let interest = Interest { key, waiting: Arc::clone(&self.waiting), notify };
+        let interest = Interest { key, waiting: Arc::clone(&self.waiting), heard };
         let mut subscribed = self.waiting.subscribed.subscribe();
         // Without a subscription the caller still looks for itself.
         drop(clock.timeout(SUBSCRIBE, subscribed.wait_for(|subscribed| *subscribed)).await);

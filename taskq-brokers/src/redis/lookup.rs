@@ -85,7 +85,7 @@ fn dead(queue: &QueueName, stored: &[u8]) -> Result<Snapshot> {
 }
 
 /// A final record: state letter, eight bytes of token, attempts `:` time `:` result.
-fn ended(record: &[u8]) -> Result<Snapshot> {
+pub(super) fn ended(record: &[u8]) -> Result<Snapshot> {
     let wrong = || reply::wrong("a final record");
     let (letter, rest) = record.split_first().ok_or_else(wrong)?;
     let text = std::str::from_utf8(rest.get(8..).ok_or_else(wrong)?).map_err(|_| wrong())?;

@@ -8,8 +8,13 @@ mod bells;
 mod broker;
 mod element;
 mod failure;
+mod families;
 mod fresh;
+mod held;
 mod inspect;
+#[cfg(feature = "instructions")]
+#[doc(hidden)]
+pub mod instructions;
 mod layout;
 mod link;
 mod listener;
@@ -17,6 +22,7 @@ mod lookup;
 mod reply;
 mod script;
 mod server;
+mod successes;
 
 use std::sync::Arc;
 

@@ -212,7 +212,7 @@ impl Broker for SqliteBroker {
         }
     }
 
-    async fn work_arrived(&self, worker: &[(Owner, QueueName)], bound: Duration) -> Result<()> {
+    async fn work_arrived(&self, worker: &[(Owner, QueueName)], bound: Duration) -> Result<Vec<Claimed>> {
         let end = self.clock.monotonic() + bound;
         let queues: Vec<QueueName> = worker.iter().map(|(_, queue)| queue.clone()).collect();
         let waiter = self.register(queues.iter().map(|queue| Topic::work(&self.namespace, queue)).collect())?;
@@ -221,8 +221,8 @@ impl Broker for SqliteBroker {
             let work = self.look("wait for work in", &"queues", move |step| find::work(step, &wanted)).await?;
             let left = end.saturating_sub(self.clock.monotonic());
             let until = match work {
-                Work::Now => return Ok(()),
-                _ if left.is_zero() => return Ok(()),
+                Work::Now => return Ok(Vec::new()),
+                _ if left.is_zero() => return Ok(Vec::new()),
                 Work::In(due) => due.min(left),
                 Work::Unknown => left,
             };

@@ -96,7 +96,7 @@ fn hand_out(
          unique_key = CASE WHEN ?5 THEN NULL ELSE unique_key END WHERE task = ?1",
     )?
     .execute(params![task.task, lease.number, token.0 as i64, deliveries, freed])?;
-    Ok(Some(Claimed { token, deliveries, envelope }))
+    Ok(Some(Claimed { token, deliveries, envelope: envelope.into() }))
 }
 
 /// The envelope of a row: its bytes, its key, and the expiry, which is a column.
@@ -132,7 +132,7 @@ pub(super) fn held(step: &Step<'_>, name: &QueueName, owner: Owner) -> Result<Ve
         let (key, token, deliveries, expires, body): (Vec<u8>, i64, u8, Option<i64>, Vec<u8>) = row?;
         // It decoded when it was handed out.
         if let Ok(envelope) = decode(name, &key, &body, expires) {
-            held.push(Claimed { token: DeliveryToken(token.unsigned_abs()), deliveries, envelope });
+            held.push(Claimed { token: DeliveryToken(token.unsigned_abs()), deliveries, envelope: envelope.into() });
         }
     }
     Ok(held)

@@ -8,7 +8,7 @@ use crate::{claim, connect, enqueue, invocation, join, queue, settle, state, suc
 const READY: &str = "taskq:{q}:r5";
 
 /// An element with a good head for the key `broken`, and no envelope behind it.
-const BROKEN: &str = "\0\x01\x015\x03\x05\0\x06broken{\"v\":1,";
+const BROKEN: &str = "\0\x02\x015\x03\x05\0\0\0\x18\x06broken{\"v\":1,";
 
 #[tokio::test]
 async fn an_envelope_that_does_not_decode_becomes_a_dead_letter_that_can_be_dropped() {
@@ -49,7 +49,7 @@ async fn rubbish_in_a_ready_list_costs_no_task_beside_it() {
     let server = RedisServer::start();
     let connection = connect(&server).await;
     let long = "no element at all, ".repeat(20);
-    let rubbish = ["", "x", "\0\x01\x0f5", long.as_str(), "\0\x01\x015\x03\x05\0\x04\u{1}\u{2}\u{3}\u{4}rest"];
+    let rubbish = ["", "x", "\0\x02\x0f5", long.as_str(), "\0\x02\x015\x03\x05\0\0\0\x13\x04\u{1}\u{2}\u{3}\u{4}rest"];
     let mut ids = Vec::new();
     for rubbish in rubbish {
         ids.push(enqueue(&connection, invocation()).await);

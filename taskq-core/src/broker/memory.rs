@@ -174,14 +174,14 @@ impl Broker for MemoryBroker {
         Ok(latest.or_else(|| queue::untracked(&id.key)))
     }
 
-    async fn work_arrived(&self, worker: &[(Owner, QueueName)], bound: Duration) -> Result<()> {
+    async fn work_arrived(&self, worker: &[(Owner, QueueName)], bound: Duration) -> Result<Vec<Claimed>> {
         let has_work = || {
             let arrived = |(_, queue): &(Owner, QueueName)| self.look(queue, MemoryQueue::has_work).unwrap_or(false);
             worker.iter().any(arrived).then_some(())
         };
         let next_due = worker.iter().filter_map(|(_, queue)| self.look(queue, MemoryQueue::next_due).flatten()).min();
         self.until(next_due.map_or(bound, |due| due.min(bound)), bound, has_work).await;
-        Ok(())
+        Ok(Vec::new())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Dead letters: kept with everything that happened, until somebody replays or drops them, or they age out.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     broker::{DeadLetter, Ending, Settled},
@@ -17,7 +17,7 @@ async fn die(stage: &Stage, reason: DeadReason) -> TaskId {
     let owner = stage.worker().await;
     let mut claimed = stage.claim_one(owner).await;
     for (at, error) in [(1, "first"), (2, "second")] {
-        claimed.envelope.record_failure(Timestamp::from_millis(at), &TaskError::from(error));
+        Arc::make_mut(&mut claimed.envelope).record_failure(Timestamp::from_millis(at), &TaskError::from(error));
     }
     assert_eq!(stage.settle(owner, &claimed, Ending::Dead(reason)).await, Settled::Applied);
     stage.connection.broker().leave(owner, &stage.queue).await.expect("leaves");

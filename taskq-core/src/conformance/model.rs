@@ -3,7 +3,7 @@
 //! `TASKQ_SEED` (a number) chooses other histories, `TASKQ_CASES` how many; a failure prints the seed and the smallest
 //! history that still fails.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use proptest::{
     prelude::{Just, Strategy, any},
@@ -19,7 +19,7 @@ use crate::{
     connection::Connection,
     envelope::Envelope,
     error::ErrorKind,
-    id::{BatchId, Owner, QueueName, TaskId, WorkerId},
+    id::{BatchId, Owner, QueueName, Siblings, TaskId, WorkerId},
     invocation::Unique,
     limits,
     state::{DeadReason, State},
@@ -30,11 +30,26 @@ const WORKERS: usize = 3;
 /// One thing that a client, a worker or time does. Numbers choose among what there is.
 #[derive(Clone, Debug)]
 enum Step {
-    Enqueue { kind: Kind, priority: u8 },
+    Enqueue {
+        kind: Kind,
+        priority: u8,
+    },
+    EnqueueMany {
+        count: u8,
+        parted: bool,
+    },
     RepeatLastBatch,
     Join(usize),
     Claim(usize),
-    Settle { claim: usize, how: How },
+    Settle {
+        claim: usize,
+        how: How,
+    },
+    /// This claim and those after it, as far as they are of the same worker.
+    SucceedMany {
+        claim: usize,
+        count: u8,
+    },
     Beat(usize),
     Leave(usize),
     Sweep,
@@ -74,7 +89,7 @@ enum Answer {
     Accepted(Vec<Accepted>),
     Claimed(Vec<(TaskId, u8, u32, u8)>),
     Fenced,
-    Settled(Settled),
+    Settled(Vec<Settled>),
     Beat { alive: bool, cancelled: Vec<String>, ready: bool },
     Cancel(CancelAnswer),
     Found(Option<Found>),
@@ -105,10 +120,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let index = || any::<u16>().prop_map(usize::from);
     let step = prop_oneof![
         6 => (kind, 0..=9u8).prop_map(|(kind, priority)| Step::Enqueue { kind, priority }),
+        2 => (2..20u8, any::<bool>()).prop_map(|(count, parted)| Step::EnqueueMany { count, parted }),
         1 => Just(Step::RepeatLastBatch),
         2 => index().prop_map(Step::Join),
         5 => index().prop_map(Step::Claim),
         6 => (index(), how).prop_map(|(claim, how)| Step::Settle { claim, how }),
+        3 => (index(), 1..20u8).prop_map(|(claim, count)| Step::SucceedMany { claim, count }),
         4 => index().prop_map(Step::Beat),
         1 => index().prop_map(Step::Leave),
         2 => Just(Step::Sweep),
@@ -190,6 +207,8 @@ struct Script {
     ids: Vec<TaskId>,
     last_batch: Option<(BatchId, Vec<Envelope>)>,
     enqueued: u32,
+    /// Every key is a sibling of others, so that brokers that keep siblings together show what they forget.
+    siblings: [Siblings; 2],
 }
 
 #[derive(Clone, Debug)]
@@ -199,6 +218,7 @@ enum Action {
     Join(QueueName, Owner),
     Claim(QueueName, Owner),
     Settle(QueueName, usize, How),
+    SucceedMany(QueueName, usize, u8),
     Beat(QueueName, Owner),
     Leave(QueueName, Owner),
     Sweep(QueueName),
@@ -212,7 +232,8 @@ enum Action {
 impl Script {
     fn new(queue: QueueName) -> Self {
         let workers = (0..WORKERS).map(|_| Owner { worker: WorkerId::generate(), term: 0 }).collect();
-        Self { queue, workers, joined: [false; WORKERS], ids: Vec::new(), last_batch: None, enqueued: 0 }
+        let siblings = [Siblings::new(false), Siblings::new(true)];
+        Self { queue, workers, joined: [false; WORKERS], ids: Vec::new(), last_batch: None, enqueued: 0, siblings }
     }
 
     fn action(&mut self, step: &Step) -> Action {
@@ -222,6 +243,16 @@ impl Script {
                 let envelope = self.envelope(kind, *priority);
                 self.ids.push(envelope.id.clone());
                 let batch = (BatchId::generate(), vec![envelope]);
+                self.last_batch = Some(batch.clone());
+                Action::Enqueue(queue, batch.0, batch.1)
+            }
+            Step::EnqueueMany { count, parted } => {
+                if *parted {
+                    self.siblings.iter_mut().for_each(Siblings::part);
+                }
+                let envelopes: Vec<_> = (0..*count).map(|number| self.one_of_many(number)).collect();
+                self.ids.extend(envelopes.iter().map(|envelope| envelope.id.clone()));
+                let batch = (BatchId::generate(), envelopes);
                 self.last_batch = Some(batch.clone());
                 Action::Enqueue(queue, batch.0, batch.1)
             }
@@ -237,6 +268,7 @@ impl Script {
             }
             Step::Claim(worker) => Action::Claim(queue, self.workers[worker % WORKERS]),
             Step::Settle { claim, how } => Action::Settle(queue, *claim, *how),
+            Step::SucceedMany { claim, count } => Action::SucceedMany(queue, *claim, *count),
             Step::Beat(worker) => Action::Beat(queue, self.workers[worker % WORKERS]),
             Step::Leave(worker) => Action::Leave(queue, self.workers[worker % WORKERS]),
             Step::Sweep => Action::Sweep(queue),
@@ -259,6 +291,16 @@ impl Script {
         }
     }
 
+    /// Mostly alike, but for some that are untracked, keep their results for another time, or go first.
+    fn one_of_many(&mut self, number: u8) -> Envelope {
+        let kind = if number % 7 == 3 { Kind::Untracked } else { Kind::Plain };
+        let mut envelope = self.envelope(&kind, if number % 5 == 4 { 9 } else { 5 });
+        if number % 6 == 5 {
+            envelope.result_ttl = Duration::from_secs(3_600);
+        }
+        envelope
+    }
+
     fn envelope(&mut self, kind: &Kind, priority: u8) -> Envelope {
         self.enqueued += 1;
         // Half a second more keeps every due time and expiry away from the whole seconds at which time stands.
@@ -278,9 +320,10 @@ impl Script {
             Kind::UniqueReplace(id) => invocation.unique(key(id).replace()),
             Kind::UniqueFor(id, seconds) => invocation.unique(key(id).for_duration(about(seconds))),
         };
-        let mut envelope = invocation.into_envelope().expect("a valid invocation");
+        let [untracked, tracked] = &mut self.siblings;
+        let mut envelope = invocation.into_envelope_as(|_| tracked.next_key()).expect("a valid invocation");
         if matches!(kind, Kind::Untracked) {
-            envelope.id.key = crate::id::TaskKey::generate_untracked();
+            envelope.id.key = untracked.next_key();
             envelope.stores_result = false;
         }
         envelope
@@ -318,6 +361,7 @@ impl Player {
             }
             Action::Claim(queue, owner) => self.claim(queue, *owner).await,
             Action::Settle(queue, claim, how) => self.settle(queue, *claim, *how).await,
+            Action::SucceedMany(queue, claim, count) => self.succeed_many(queue, *claim, *count).await,
             Action::Beat(queue, owner) => {
                 let answer = expect(broker.beat(&[(*owner, queue.clone())]).await).remove(0);
                 let mut cancelled: Vec<_> = answer.cancelled.iter().map(ToString::to_string).collect();
@@ -357,7 +401,7 @@ impl Player {
         assert!(priorities.is_sorted_by(|first, second| first >= second), "strict priorities: {priorities:?}");
         claimed.sort_by(|first, second| first.envelope.id.cmp(&second.envelope.id));
         let seen = |claimed: &Claimed| {
-            let Envelope { id, attempts, priority, .. } = &claimed.envelope;
+            let Envelope { id, attempts, priority, .. } = &*claimed.envelope;
             (id.clone(), claimed.deliveries, *attempts, *priority)
         };
         let answer = Answer::Claimed(claimed.iter().map(seen).collect());
@@ -374,7 +418,8 @@ impl Player {
         let ending = match how {
             How::Succeed => Ending::Succeeded(payload(claim as u32 % 1_000)),
             How::Retry(seconds) => {
-                envelope.record_failure(Timestamp::from_millis(1), &crate::task_error::TaskError::from("failed"));
+                Arc::make_mut(&mut envelope)
+                    .record_failure(Timestamp::from_millis(1), &crate::task_error::TaskError::from("failed"));
                 Ending::Retry(Duration::from_millis(u64::from(seconds) * 1_000 + 500))
             }
             How::Die => Ending::Dead(DeadReason::Fatal),
@@ -382,7 +427,23 @@ impl Player {
             How::Release => Ending::Released,
         };
         let settlement = Settlement { token: claimed.token, envelope, ending };
-        Answer::Settled(expect(self.connection.broker().settle(*owner, queue, &[settlement]).await)[0])
+        Answer::Settled(expect(self.connection.broker().settle(*owner, queue, &[settlement]).await))
+    }
+
+    /// Settles several claims of the past in one call.
+    async fn succeed_many(&mut self, queue: &QueueName, claim: usize, count: u8) -> Answer {
+        let first = claim % self.claims.len().max(1);
+        let Some((owner, _)) = self.claims.get(first) else { return Answer::Nothing };
+        let of_the_same = self.claims[first..].iter().enumerate().filter(|(_, (other, _))| other == owner);
+        let settlements: Vec<_> = of_the_same
+            .take(usize::from(count))
+            .map(|(number, (_, claimed))| Settlement {
+                token: claimed.token,
+                envelope: claimed.envelope.clone(),
+                ending: Ending::Succeeded(payload(((claim + number) % 1_000) as u32)),
+            })
+            .collect();
+        Answer::Settled(expect(self.connection.broker().settle(*owner, queue, &settlements).await))
     }
 }
 

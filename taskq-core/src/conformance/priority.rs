@@ -20,7 +20,7 @@ pub async fn equal_priorities_keep_their_order(stage: Stage) {
     let owner = stage.worker().await;
     let mut numbers = Vec::new();
     for _ in 0..12 {
-        let payload = stage.claim_one(owner).await.envelope.payload;
+        let payload = stage.claim_one(owner).await.envelope.payload.clone();
         numbers.push(payload.decode::<serde_json::Value>().expect("json")["number"].as_u64().expect("number"));
     }
     assert_eq!(numbers, [1, 3, 5, 7, 9, 11, 0, 2, 4, 6, 8, 10]);

@@ -1,6 +1,6 @@
 //! Retrying: a failed task waits for its delay and keeps its errors.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     broker::{Ending, Settled},
@@ -19,7 +19,7 @@ pub async fn a_failed_task_waits_for_its_delay_and_keeps_its_errors(stage: Stage
         let mut claimed = stage.claim_one(owner).await;
         assert_eq!((claimed.envelope.attempts, claimed.deliveries), (attempt - 1, 1));
         let at = Timestamp::from_millis(i64::from(attempt));
-        claimed.envelope.record_failure(at, &TaskError::from(format!("error {attempt}")));
+        Arc::make_mut(&mut claimed.envelope).record_failure(at, &TaskError::from(format!("error {attempt}")));
         let retry = Ending::Retry(Duration::from_secs(2));
         assert_eq!(stage.settle(owner, &claimed, retry).await, Settled::Applied);
         let snapshot = stage.find(&id).await.expect("kept");

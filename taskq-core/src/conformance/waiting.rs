@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::{
-    broker::{Ending, Snapshot},
+    broker::{Claimed, Ending, Snapshot},
     conformance::{Stage, payload},
     id::{Owner, TaskId, TaskKey},
     state::{DeadReason, State},
@@ -19,7 +19,7 @@ fn wait(stage: &Stage, id: &TaskId, bound: Duration) -> JoinHandle<Option<Snapsh
     tokio::spawn(async move { broker.wait(&id, bound).await.expect("waits") })
 }
 
-fn wait_for_work(stage: &Stage, owner: Owner, bound: Duration) -> JoinHandle<()> {
+fn wait_for_work(stage: &Stage, owner: Owner, bound: Duration) -> JoinHandle<Vec<Claimed>> {
     let (broker, queue) = (stage.connection.broker().clone(), stage.queue.clone());
     tokio::spawn(async move { broker.work_arrived(&[(owner, queue)], bound).await.expect("waits") })
 }
@@ -98,8 +98,12 @@ pub async fn an_enqueue_wakes_an_idle_worker(stage: Stage) {
         assert!(stage.claim(owner, 1).await.is_empty());
         let waiting = wait_for_work(&stage, owner, LONG);
         enqueuer.enqueue_one().await;
-        waiting.await.expect("is woken without any time passing");
-        assert_eq!(stage.claim(owner, 1).await.len(), 1);
+        // Some brokers hand the task over with the ring, and answer it again in case nobody heard.
+        let handed = waiting.await.expect("is woken without any time passing");
+        let claimed = stage.claim(owner, 1).await;
+        assert_eq!(claimed.len(), 1);
+        assert!(handed.is_empty() || handed == claimed, "{handed:?} and {claimed:?}");
+        assert!(stage.claim(owner, 1).await.is_empty());
     }
 }
 

@@ -27,12 +27,17 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 fn worker(url: &str, slots: usize, folder: &Path) -> ChildProcess {
+    let process = doomed_worker(url, slots, folder);
+    process.wait_for_line(|line| line.starts_with("ready"), LONG);
+    process
+}
+
+/// A worker whose first task may end it before it says that it is ready.
+fn doomed_worker(url: &str, slots: usize, folder: &Path) -> ChildProcess {
     let history = folder.join("history");
     let mut command = Command::new(env!("CARGO_BIN_EXE_crash-worker"));
     command.arg(url).arg(slots.to_string()).arg(history);
-    let process = ChildProcess::spawn(&mut command);
-    process.wait_for_line(|line| line.starts_with("ready"), LONG);
-    process
+    ChildProcess::spawn(&mut command)
 }
 
 /// One of the counts that a worker prints at its end.
@@ -220,7 +225,7 @@ async fn a_task_that_aborts_its_process_is_dead_after_three_deliveries_and_hurts
     let poison: Invocation<AnyTask> = Invocation::named("abort", &serde_json::json!({ "number": 1 })).queue("crash");
     let poison = client.enqueue(poison).await.expect("enqueues");
     for delivery in 1..=u64::from(limits::DEFAULT_MAX_DELIVERIES) {
-        let victim = worker(&url, 4, folder.path());
+        let victim = doomed_worker(&url, 4, folder.path());
         assert!(!victim.wait_for_exit(LONG).success());
         assert_eq!(executions(folder.path())[&1], delivery);
     }

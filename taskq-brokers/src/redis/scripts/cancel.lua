@@ -2,14 +2,13 @@
 -- scheduled, ready, retrying -> cancelled; a running one is asked to stop. ARGV: key.
 -- Answer: cancelled, requested, ended or none.
 local key, t = ARGV[1], now()
-local was = end_waiting(key, t)
+local was, owner = end_waiting(key, t)
 if was == 'cancelled' then return 'cancelled' end
 if was == 'expired' then return 'ended' end
-for _, owner in ipairs(owners()) do
-  if call('HEXISTS', p..'own:'..owner, key) == 1 then
-    call('HSET', p..'cr', key, owner)
-    return 'requested'
-  end
+owner = owner or holder(key)
+if owner then
+  call('HSET', p..'cr', key, owner)
+  return 'requested'
 end
 if call('HEXISTS', p..'dead', key) == 1 or record(key, t) or call('ZSCORE', p..'c', key) then return 'ended' end
 if not tracked(key) then

@@ -11,7 +11,7 @@ local answers, became_ready = {}, false
 
 -- One that was cancelled while ready is known until a claim has dropped it: two of one key in the lists cannot be told apart.
 local function known(key)
-  return call('HEXISTS', p..'m', key) == 1 or call('HEXISTS', p..'dead', key) == 1 or record(key, t) ~= nil
+  return marker(key) or call('HEXISTS', p..'dead', key) == 1 or record(key, t) ~= nil
     or call('ZSCORE', p..'c', key)
 end
 

@@ -1,10 +1,27 @@
 -- What every script shares: the clock, the head of an element, endings, doorbells. KEYS[1] is the queue's prefix
 -- `namespace:{queue}:`; every key below begins with it, so a script touches one hash slot.
 --
--- An element, as it stands in ready lists, in `dueb` and (after eight bytes of delivery token) in owner hashes:
+-- An element, as it stands in ready lists, in `dueb` and, many in a row, in the batches that owners hold:
 --   1 deliveries | 2 version | 3 flags | 4 priority digit | 5 max deliveries | 6 class of time to live | 7 attempts
---   8 length of key | key | 14 digits of expiry if flag 2 | length and unique key if flag 4 or 8 | envelope as JSON
--- Flags: 1 tracked, 2 expires, 4 unique until the end, 8 unique until the start.
+--   8-10 length of the whole | 11 length of key | key | 14 digits of expiry if flag 2 | length and unique key if flag 4 or
+--   8 | envelope as JSON
+-- Flags: 1 tracked, 2 expires, 4 unique until the end, 8 unique until the start. Deliveries count those hand-outs that a
+-- lost lease ended; the present one is known by its place.
+--
+-- What one claim handed out is one batch, numbered by `seq`, and stays together: `own:<owner>` has, by number, its
+-- elements in a row. A task is named by its position in there, from 0. `idx:<owner>` has for each batch
+--   number         1 byte: how many there were. If some have ended: that byte, how many the row still has (0 for all),
+--                  their positions if not all, and the positions that are held
+--   k<number>      the keys by position, each after its length
+-- To be in there and held *is* the lease. A token is the number and the position.
+--
+-- Keys that are enqueued together are siblings: UUIDs that differ in their last byte alone. The other fifteen name the
+-- family. What is kept of many siblings is kept once for all of them:
+--   m    by key: the marker of one live task, see `marker_of`
+--   mc   by family: class, and a bit for each live sibling that has no marker of its own
+--   res  buckets of results. By key: state, number of the batch or eight zero bytes, attempts ':' time ':' result. By
+--        family, segments in a row: 's', number of the batch, 1 byte attempts, 8 time, 4 length, and in it for each
+--        sibling 1 byte which, 3 length, result
 --
 -- Blocks are parted by blank lines. A script is loaded with those blocks alone that it needs: defining functions takes
 -- longer than most commands.
@@ -56,8 +73,8 @@ end
 
 -- The key of an element and where its optional fields begin.
 local function key_of(e)
-  local n = byte(e, 8)
-  return sub(e, 9, 8 + n), 9 + n
+  local n = byte(e, 11)
+  return sub(e, 12, 11 + n), 12 + n
 end
 
 local function expired(e, t)
@@ -90,6 +107,49 @@ end
 
 local function needs_marker(e) return band(byte(e, 3), 13) ~= 0 end
 
+-- The family of a UUID, and which of its siblings it is.
+local function family_of(key)
+  if #key == 16 and byte(key, 9) >= 128 then return sub(key, 1, 15), byte(key, 16) end
+end
+
+-- Takes siblings out of their family's marker; `mask` has a bit for each.
+local function strike(family, mask)
+  local marker = call('HGET', p..'mc', family)
+  if not marker then return end
+  if sub(marker, 2) == mask then
+    call('HDEL', p..'mc', family)
+    return
+  end
+  local left, last = {sub(marker, 1, 1)}, 1
+  for i = 2, #marker do
+    local bits = band(byte(marker, i), bit.bnot(byte(mask, i - 1) or 0))
+    left[i] = char(bits)
+    if bits ~= 0 then last = i end
+  end
+  if last == 1 then call('HDEL', p..'mc', family) else call('HSET', p..'mc', family, table.concat(left, '', 1, last)) end
+end
+
+local function mask_of(at) return string.rep('\0', math.floor(at / 8))..char(bit.lshift(1, at % 8)) end
+
+-- The marker of a live task: its own, or one made from its family's.
+local function marker(key)
+  local own = call('HGET', p..'m', key)
+  if own then return own end
+  local family, at = family_of(key)
+  if not family then return nil end
+  local shared = call('HGET', p..'mc', family)
+  local bits = shared and byte(shared, 2 + math.floor(at / 8)) or 0
+  if band(bits, bit.lshift(1, at % 8)) == 0 then return nil end
+  return sub(shared, 1, 1)..'\0'
+end
+
+-- The task has ended.
+local function unmark(key)
+  call('HDEL', p..'m', key)
+  local family, at = family_of(key)
+  if family then strike(family, mask_of(at)) end
+end
+
 local function free_unique(u, key)
   if u and call('HGET', p..'u', u) == key then call('HDEL', p..'u', u) end
 end
@@ -105,9 +165,9 @@ local function shard(key)
   return h
 end
 
-local function bucket(class, t, back, key)
+local function bucket(class, t, back, shard)
   local span = CLASSES[class]
-  return p..'res:'..class..':'..number(math.floor(t / span) - back)..':'..shard(key)
+  return p..'res:'..class..':'..number(math.floor(t / span) - back)..':'..shard
 end
 
 -- A bucket that is new: the sweep ends it after the span that follows its own. The time to live is only the net.
@@ -118,30 +178,64 @@ local function touch(name, class, t)
   end
 end
 
--- The final record of a task: state letter, token or eight zero bytes, attempts, time, result.
+-- The final record of a task: state letter, number of its batch or eight zero bytes, attempts, time, result.
 local function store(state, class, key, token, attempts, t, result)
-  local name = bucket(class, t, 0, key)
-  call('HSET', name, key, state..token..attempts..':'..number(t)..':'..result)
+  local name = bucket(class, t, 0, shard(key))
+  local record = state..token..attempts..':'..number(t)..':'..result
+  call('HSET', name, key, record)
   touch(name, class, t)
+  return record
 end
 
+-- The record of one sibling, as one by key reads.
+local function record_in(segments, which)
+  local at = 1
+  while at <= #segments do
+    local token, attempts = sub(segments, at + 1, at + 8), byte(segments, at + 9)
+    local time, length = struct.unpack('>I8I4', sub(segments, at + 10, at + 21))
+    at = at + 22
+    local stop = at + length
+    while at < stop do
+      local one, a, b, c = byte(segments, at, at + 3)
+      local size = a * 65536 + b * 256 + c
+      if one == which then
+        return 's'..token..attempts..':'..number(time)..':'..sub(segments, at + 4, at + 3 + size)
+      end
+      at = at + 4 + size
+    end
+  end
+end
+
+-- The class of the default time to live first.
+local LOOKED_AT = {5, 1, 2, 3, 4, 6, 7, 8, 9}
+
 local function record(key, t)
-  for class = 1, #CLASSES do
+  local shard, family, which = shard(key), family_of(key)
+  for _, class in ipairs(LOOKED_AT) do
     for back = 0, 1 do
-      local found = call('HGET', bucket(class, t, back, key), key)
+      local found = call('HMGET', bucket(class, t, back, shard), key, family or key)
+      if found[1] then return found[1] end
+      found = family and found[2] and record_in(found[2], which)
       if found then return found end
     end
   end
   return nil
 end
 
--- Tells whoever waits for the end of a task. Nobody pays for this while nobody waits.
-local function tell(key)
+-- Whether the task was ended by whoever held it in this batch.
+local function ended_by(key, batch, t)
+  local found = record(key, t)
+  return found and sub(found, 2, 9) == struct.pack('>I8', batch)
+end
+
+-- Tells whoever waits for the end of a task, with its final record if it has one. Nobody pays for this while nobody waits.
+local function tell(key, record)
   if call('EXISTS', p..'w') == 0 then return end
   local channels = call('HGET', p..'w', key)
   if not channels then return end
   call('HDEL', p..'w', key)
-  for channel in string.gmatch(channels, '%S+') do call('PUBLISH', channel, key) end
+  local message = char(#key)..key..(record or '')
+  for channel in string.gmatch(channels, '%S+') do call('PUBLISH', channel, message) end
 end
 
 local NOBODY = string.rep('\0', 8)
@@ -149,10 +243,29 @@ local NOBODY = string.rep('\0', 8)
 -- {scheduled, ready, retrying, running} -> {cancelled, expired}: ends an element that is in no list any more.
 local function end_element(e, state, t)
   local key = key_of(e)
-  if needs_marker(e) then call('HDEL', p..'m', key) end
+  if needs_marker(e) then unmark(key) end
   free_unique(unique_of(e), key)
-  if band(byte(e, 3), 1) ~= 0 then store(state, byte(e, 6), key, NOBODY, byte(e, 7), t, '') end
-  tell(key)
+  local record = band(byte(e, 3), 1) ~= 0 and store(state, byte(e, 6), key, NOBODY, byte(e, 7), t, '')
+  tell(key, record)
+end
+
+-- Whoever waits for work stands in `idle`, by when it began. If it waits for this queue alone, the number has a half more:
+-- then it has a free slot and nothing else to do, and a task can be handed to it with the ring. That saves a round trip.
+-- ready -> running. A ring can be lost, so `hand` keeps the task for the owner's next claim too, which answers it again.
+local function hand(e, t)
+  local first = call('ZRANGE', p..'idle', 0, 0, 'WITHSCORES')
+  local owner = first[1]
+  if not owner or first[2] % 1 == 0 then return false end
+  local lease = call('ZSCORE', p..'lease', owner)
+  if not lease or tonumber(lease) <= t then return false end
+  call('ZREM', p..'idle', owner)
+  local batch = number(call('INCR', p..'seq'))
+  call('HSET', p..'own:'..owner, batch, e)
+  call('HSET', p..'idx:'..owner, batch, '\1', 'k'..batch, sub(e, 11, 11 + byte(e, 11)))
+  call('SET', p..'hand:'..owner, batch..':'..e)
+  call('LPUSH', p..'bell:'..owner, batch..':'..e)
+  call('PEXPIRE', p..'bell:'..owner, 60000)
+  return true
 end
 
 -- Wakes one waiting worker that is alive.
@@ -178,9 +291,17 @@ local function promote(t, limit)
   for _, set in ipairs({'due', 'retry'}) do
     local keys = call('ZRANGEBYSCORE', p..set, '-inf', number(t), 'LIMIT', 0, limit - moved)
     if #keys > 0 then
-      local elements = call('HMGET', p..'dueb', unpack(keys))
+      local lists, elements = {}, call('HMGET', p..'dueb', unpack(keys))
+      for i = 1, #keys do
+        local e = elements[i]
+        if e then
+          local priority = sub(e, 4, 4)
+          local list = lists[priority]
+          if list then list[#list + 1] = e else lists[priority] = {e} end
+        end
+      end
       -- First here, then no longer there: a right taken away half-way may double a task and must not lose it.
-      for i = 1, #keys do if elements[i] then push_last(elements[i]) end end
+      for priority, list in pairs(lists) do call('LPUSH', p..'r'..priority, unpack(list)) end
       call('ZREM', p..set, unpack(keys))
       call('HDEL', p..'dueb', unpack(keys))
       moved = moved + #keys
@@ -210,7 +331,7 @@ end
 
 local function bury(e, reason, t)
   local key = key_of(e)
-  if needs_marker(e) then call('HDEL', p..'m', key) end
+  if needs_marker(e) then unmark(key) end
   free_unique(unique_of(e), key)
   call('HSET', p..'dead', key, reason..'\n'..e)
   call('ZADD', p..'deadz', number(t), key)
@@ -220,7 +341,108 @@ end
 -- Everybody who may hold tasks: from joining on, until nothing is left to hand back.
 local function owners() return call('ZRANGE', p..'owners', 0, -1) end
 
--- Ends a task that waits, by key. True if there was one.
+-- Positions as a table of what a batch of n has left, by its entry in `idx`.
+local function left_of(index)
+  local left, n = {}, byte(index)
+  if #index == 1 then
+    for at = 0, n - 1 do left[at] = true end
+    return left
+  end
+  for i = 3 + byte(index, 2), #index do left[byte(index, i)] = true end
+  return left
+end
+
+local function held_count(index) return #index == 1 and byte(index) or #index - 2 - byte(index, 2) end
+
+-- Calls a function with each element that a batch still holds and its position, in order.
+local function each_held(row, index, see)
+  local left, kept, start = left_of(index), #index > 1 and byte(index, 2) or 0, 1
+  for i = 1, kept > 0 and kept or byte(index) do
+    local at = kept > 0 and byte(index, 2 + i) or i - 1
+    local a, b, c = byte(row, start + 7, start + 9)
+    local length = a * 65536 + b * 256 + c
+    if left[at] then see(sub(row, start, start + length - 1), at) end
+    start = start + length
+  end
+end
+
+-- The keys of a batch by position.
+local function keys_at(owner, batch, index)
+  local all, keys, start = call('HGET', p..'idx:'..owner, 'k'..batch) or '', {}, 1
+  for at = 0, byte(index) - 1 do
+    local n = byte(all, start)
+    if not n then break end
+    keys[at] = sub(all, start + 1, start + n)
+    start = start + 1 + n
+  end
+  return keys
+end
+
+-- What an owner holds of some positions of a batch: its entry in `idx` and the positions, all of them or a part.
+local function held_of(owner, batch, positions)
+  local index = call('HGET', p..'idx:'..owner, batch)
+  if not index then return nil, '' end
+  if #positions == byte(index) and #index == 1 then return index, positions end
+  local left, held = left_of(index), {}
+  for i = 1, #positions do
+    local at = byte(positions, i)
+    if left[at] then
+      held[#held + 1] = char(at)
+      left[at] = nil
+    end
+  end
+  return index, table.concat(held)
+end
+
+-- Takes ended positions out of a batch. When little is left of a long row, what ended no longer takes up memory.
+local function let_go(owner, batch, index, ended)
+  local own, idx, n = p..'own:'..owner, p..'idx:'..owner, byte(index)
+  if #index == 1 and #ended == n then
+    call('HDEL', own, batch)
+    call('HDEL', idx, batch, 'k'..batch)
+    return
+  end
+  local left, kept = left_of(index), #index > 1 and byte(index, 2) or 0
+  for i = 1, #ended do left[byte(ended, i)] = nil end
+  local rest = {}
+  for at = 0, n - 1 do if left[at] then rest[#rest + 1] = char(at) end end
+  if #rest == 0 then
+    call('HDEL', own, batch)
+    call('HDEL', idx, batch, 'k'..batch)
+    return
+  end
+  local positions = table.concat(rest)
+  local places = kept > 0 and sub(index, 2, 2 + kept) or '\0'
+  if #rest * 4 <= (kept > 0 and kept or n) and call('HSTRLEN', own, batch) > 16384 then
+    local elements = {}
+    each_held(call('HGET', own, batch), char(n)..places..positions, function(e) elements[#elements + 1] = e end)
+    call('HSET', own, batch, table.concat(elements))
+    places = char(#rest)..positions
+  end
+  call('HSET', idx, batch, char(n)..places..positions)
+end
+
+-- The owner, batch and position that hold a key, and the batch's entry in `idx`.
+local function holder(key)
+  for _, owner in ipairs(owners()) do
+    local fields = call('HGETALL', p..'idx:'..owner)
+    local indexes = {}
+    for i = 1, #fields, 2 do indexes[fields[i]] = fields[i + 1] end
+    for field, keys in pairs(indexes) do
+      if byte(field) == 107 and string.find(keys, key, 1, true) then
+        local batch = sub(field, 2)
+        local left, start = left_of(indexes[batch]), 1
+        for at = 0, byte(indexes[batch]) - 1 do
+          local n = byte(keys, start)
+          if left[at] and sub(keys, start + 1, start + n) == key then return owner, batch, at, indexes[batch] end
+          start = start + 1 + n
+        end
+      end
+    end
+  end
+end
+
+-- Ends a task that waits, by key: how, if there was one.
 local function end_waiting(key, t)
   for _, set in ipairs({'due', 'retry'}) do
     if call('ZREM', p..set, key) == 1 then
@@ -231,11 +453,10 @@ local function end_waiting(key, t)
       return 'cancelled'
     end
   end
-  local m = call('HGET', p..'m', key)
+  local m = marker(key)
   if not m then return nil end
-  for _, owner in ipairs(owners()) do
-    if call('HEXISTS', p..'own:'..owner, key) == 1 then return 'running', owner end
-  end
+  local owner = holder(key)
+  if owner then return 'running', owner end
   -- It is in a ready list, where it cannot be found; a claim drops it.
   local rest, state = sub(m, 3), 'c'
   if string.match(rest, '^%d') then
@@ -243,23 +464,22 @@ local function end_waiting(key, t)
     rest = sub(rest, 15)
   end
   if sub(rest, 1, 1) == 'u' then free_unique(sub(rest, 2), key) end
-  call('HDEL', p..'m', key)
+  unmark(key)
   call('ZADD', p..'c', number(t), key)
-  if tracked(key) then store(state, byte(m, 1), key, NOBODY, byte(m, 2), t, '') end
-  tell(key)
+  tell(key, tracked(key) and store(state, byte(m, 1), key, NOBODY, byte(m, 2), t, ''))
   return state == 'c' and 'cancelled' or 'expired'
 end
 
 -- running -> ready (or dead, cancelled): takes an element from a worker that will not end it.
-local function hand_back(v, count_deliveries, t)
-  local e = sub(v, 9)
-  local key = key_of(e)
+local function hand_back(e, key, count_deliveries, t)
   if call('HDEL', p..'cr', key) == 1 then
     end_element(e, 'c', t)
     return 'buried'
   end
   if count_deliveries then
-    if byte(e, 1) >= byte(e, 5) then
+    local deliveries = byte(e, 1) + 1
+    e = char(deliveries)..sub(e, 2)
+    if deliveries >= byte(e, 5) then
       bury(e, 'crashed', t)
       return 'buried'
     end
@@ -270,26 +490,46 @@ local function hand_back(v, count_deliveries, t)
   return 'reclaimed'
 end
 
--- Hands back up to about `limit` of what an owner holds; says what became of it, and whether anything is left.
+-- Hands back what an owner holds, up to `limit` tasks or about a mebibyte; says what became of it, and whether anything
+-- is left.
 local function drain_owner(owner, limit, count_deliveries, t)
-  local name = p..'own:'..owner
-  -- Not a scan: from its start it only passes the places of what earlier steps took, and at last finds nothing.
-  local entries = call('HRANDFIELD', name, limit, 'WITHVALUES')
-  local keys, values, counts = {}, {}, {reclaimed = 0, buried = 0}
-  for i = 1, #entries, 2 do
-    keys[#keys + 1] = entries[i]
-    values[entries[i]] = entries[i + 1]
+  local own, idx = p..'own:'..owner, p..'idx:'..owner
+  local batches, elements, keys, ended, bytes = {}, {}, {}, {}, 0
+  for _, field in ipairs(call('HKEYS', own)) do batches[#batches + 1] = tonumber(field) end
+  -- The oldest tasks come to stand before all others, so the newest go back first.
+  table.sort(batches, function(a, b) return a > b end)
+  while #ended < #batches and #keys < limit and bytes < 1048576 do
+    local batch = number(batches[#ended + 1])
+    local row, index = call('HGET', own, batch), call('HGET', idx, batch) or '\0'
+    local held, positions, from = {}, {}, nil
+    bytes = bytes + #row
+    each_held(row, index, function(e, at) held[#held + 1] = {e, at} end)
+    from = math.max(1, #held - (limit - #keys) + 1)
+    for i = from, #held do
+      local key = key_of(held[i][1])
+      keys[#keys + 1] = key
+      elements[key] = held[i][1]
+      positions[#positions + 1] = char(held[i][2])
+    end
+    ended[#ended + 1] = {batch, index, table.concat(positions), from == 1}
   end
-  if #keys > 0 then
-    -- The smallest key, the oldest task, is pushed last and so comes first.
-    table.sort(keys, function(a, b) return a > b end)
-    if call('EXISTS', p..'pg') == 1 then call('HDEL', p..'pg', unpack(keys)) end
-    for _, key in ipairs(keys) do
-      local became = hand_back(values[key], count_deliveries, t)
-      -- Only now, and one by one: an error half-way must not leave a task nowhere, nor in two places more than once.
-      call('HDEL', name, key)
-      counts[became] = counts[became] + 1
+  local counts = {reclaimed = 0, buried = 0}
+  if #ended == 0 then return counts, false end
+  table.sort(keys, function(a, b) return a > b end)
+  -- Whoever may not take away must not put back either, or a task would be in two places.
+  call('HDEL', own, '')
+  if #keys > 0 and call('EXISTS', p..'pg') == 1 then call('HDEL', p..'pg', unpack(keys)) end
+  for _, key in ipairs(keys) do
+    local became = hand_back(elements[key], key, count_deliveries, t)
+    counts[became] = counts[became] + 1
+  end
+  for _, part in ipairs(ended) do
+    if part[4] then
+      call('HDEL', own, part[1])
+      call('HDEL', idx, part[1], 'k'..part[1])
+    else
+      let_go(owner, part[1], part[2], part[3])
     end
   end
-  return counts, call('EXISTS', name) == 1
+  return counts, call('EXISTS', own) == 1
 end

@@ -13,7 +13,7 @@ if #lapsed > 0 then
     else
       call('ZREM', p..'lease', owner)
       call('ZREM', p..'idle', owner)
-      call('DEL', p..'bell:'..owner)
+      call('DEL', p..'bell:'..owner, p..'hand:'..owner)
       call('ZADD', p..'gone', number(t), owner)
     end
   end

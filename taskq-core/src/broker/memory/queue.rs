@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
@@ -275,7 +276,7 @@ impl MemoryQueue {
         let live = self.live.get_mut(key)?;
         live.deliveries = live.deliveries.saturating_add(1);
         live.place = Place::Running { owner, token, progress: None };
-        let claimed = Claimed { token, deliveries: live.deliveries, envelope: live.envelope.clone() };
+        let claimed = Claimed { token, deliveries: live.deliveries, envelope: Arc::new(live.envelope.clone()) };
         self.free_unique(&claimed.envelope, UniqueUntil::Start);
         Some(claimed)
     }
@@ -283,7 +284,7 @@ impl MemoryQueue {
     pub(super) fn held(&self, owner: Owner) -> Vec<Claimed> {
         let claimed = |live: &Live| match &live.place {
             Place::Running { token, .. } => {
-                Some(Claimed { token: *token, deliveries: live.deliveries, envelope: live.envelope.clone() })
+                Some(Claimed { token: *token, deliveries: live.deliveries, envelope: Arc::new(live.envelope.clone()) })
             }
             Place::Due { .. } | Place::Ready { .. } => None,
         };
