@@ -20,13 +20,19 @@ pub(crate) fn has_cargo_command(name: &str) -> bool {
 
 /// A folder of xtask's own below the target folder.
 pub(crate) fn own_target_folder() -> PathBuf {
+    target_folder().join("xtask")
+}
+
+/// Where Cargo puts what it builds.
+pub(crate) fn target_folder() -> PathBuf {
     let program = std::env::current_exe().expect("a running program can name its own file");
     // xtask itself lies in <target>/<profile>/.
     let target = program.parent().and_then(Path::parent);
-    target.expect("Cargo puts programs two folders deep").join("xtask")
+    target.expect("Cargo puts programs two folders deep").to_path_buf()
 }
 
-fn workspace() -> PathBuf {
+/// The top of the workspace.
+pub(crate) fn workspace() -> PathBuf {
     // Cargo sets it for `cargo run`, which is what `cargo xtask` is.
     let xtask = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     xtask.and_then(|xtask| xtask.parent().map(Path::to_path_buf)).unwrap_or_else(|| ".".into())

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod lint;
 mod test;
 
+mod instructions;
 mod leftovers;
 mod package_manager;
 mod runner;
@@ -36,6 +38,7 @@ struct CommandLine {
 enum Command {
     Test(test::TestOptions),
     Lint(lint::LintOptions),
+    Bench(bench::BenchOptions),
     #[command(hide = true)]
     CleanUpAfter(leftovers::CleanUpOptions),
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let done = match CommandLine::parse().command {
         Command::Test(options) => test::run(&options),
         Command::Lint(options) => lint::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::CleanUpAfter(options) => leftovers::clean_up_after(&options),
     };
     done.unwrap_or_else(|failure| {

@@ -1,4 +1,4 @@
-//! The system's package manager, through which a missing Redis server is installed.
+//! The system's package manager, through which a missing Redis server or valgrind is installed.
 //!
 //! The promise: nothing is installed without consent, and no installed package starts a service.
 
@@ -24,18 +24,39 @@ impl Consent {
     }
 }
 
-/// A package manager and how it installs a Redis server.
+/// What can be installed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Package {
+    RedisServer,
+    Valgrind,
+}
+
+impl Package {
+    /// The program that is missing without it.
+    fn program(self) -> &'static str {
+        match self {
+            Package::RedisServer => "redis-server",
+            Package::Valgrind => "valgrind",
+        }
+    }
+}
+
+/// A package manager and how it installs packages.
 #[derive(Debug)]
 pub(crate) struct PackageManager {
     program: &'static str,
-    /// The steps, each a line of arguments. Only the last one has to succeed: a list of packages
-    /// can be good enough although a part of it could not be fetched.
-    steps: &'static [&'static [&'static str]],
+    /// What it is told before, if anything. It need not succeed: a list of packages can be good
+    /// enough although a part of it could not be fetched.
+    refresh: Option<&'static str>,
+    /// What it is told to install a package, whose name follows.
+    install: &'static [&'static str],
+    /// Its package with a Redis server.
+    redis_server: &'static str,
     rights: Rights,
 }
 
 /// Who may install packages.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Rights {
     Root,
     AnyUser,
@@ -46,13 +67,33 @@ enum Rights {
 const PACKAGE_MANAGERS: [PackageManager; 5] = [
     PackageManager {
         program: "apt-get",
-        steps: &[&["update"], &["install", "-y", "--no-install-recommends", "redis-tools"]],
+        refresh: Some("update"),
+        install: &["install", "-y", "--no-install-recommends"],
+        redis_server: "redis-tools",
         rights: Rights::Root,
     },
-    PackageManager { program: "brew", steps: &[&["install", "redis"]], rights: Rights::AnyUser },
-    PackageManager { program: "dnf", steps: &[&["install", "-y", "valkey"]], rights: Rights::Root },
-    PackageManager { program: "pacman", steps: &[&["-S", "--noconfirm", "valkey"]], rights: Rights::Root },
-    PackageManager { program: "apk", steps: &[&["add", "redis"]], rights: Rights::Root },
+    PackageManager {
+        program: "brew",
+        refresh: None,
+        install: &["install"],
+        redis_server: "redis",
+        rights: Rights::AnyUser,
+    },
+    PackageManager {
+        program: "dnf",
+        refresh: None,
+        install: &["install", "-y"],
+        redis_server: "valkey",
+        rights: Rights::Root,
+    },
+    PackageManager {
+        program: "pacman",
+        refresh: None,
+        install: &["-S", "--noconfirm"],
+        redis_server: "valkey",
+        rights: Rights::Root,
+    },
+    PackageManager { program: "apk", refresh: None, install: &["add"], redis_server: "redis", rights: Rights::Root },
 ];
 
 impl PackageManager {
@@ -61,11 +102,11 @@ impl PackageManager {
         PACKAGE_MANAGERS.iter().find(|manager| exists(manager.program))
     }
 
-    /// Installs a Redis server, or says why not.
-    pub(crate) fn install(&self, consent: Consent) -> Result<(), String> {
-        let lines = self.command_lines()?;
+    /// Installs a package, or says why not.
+    pub(crate) fn install(&self, package: Package, consent: Consent) -> Result<(), String> {
+        let lines = self.command_lines(package)?;
         if consent == Consent::ToBeAsked {
-            ask(&lines)?;
+            ask(package, &lines)?;
         }
         let mut last = Ok(());
         for line in &lines {
@@ -75,7 +116,7 @@ impl PackageManager {
         last
     }
 
-    fn command_lines(&self) -> Result<Vec<Vec<&'static str>>, String> {
+    fn command_lines(&self, package: Package) -> Result<Vec<Vec<&'static str>>, String> {
         let before: &[&str] = match self.rights {
             // env, since sudo does not pass on our own variables. Without it apt asks questions.
             Rights::Root if is_root() => &["env", "DEBIAN_FRONTEND=noninteractive"],
@@ -85,16 +126,26 @@ impl PackageManager {
             }
             Rights::AnyUser => &[],
         };
-        let line = |step: &&[&'static str]| [before, &[self.program], step].concat();
-        Ok(self.steps.iter().map(line).collect())
+        let refresh = self.refresh.map(|refresh| [before, &[self.program, refresh]].concat());
+        let install = [before, &[self.program], self.install, &[self.name_of(package)]].concat();
+        Ok(refresh.into_iter().chain([install]).collect())
+    }
+
+    /// What it calls a package.
+    fn name_of(&self, package: Package) -> &'static str {
+        match package {
+            Package::RedisServer => self.redis_server,
+            // Its name everywhere.
+            Package::Valgrind => "valgrind",
+        }
     }
 }
 
-fn ask(lines: &[Vec<&str>]) -> Result<(), String> {
+fn ask(package: Package, lines: &[Vec<&str>]) -> Result<(), String> {
     if !std::io::stdin().is_terminal() {
         return Err("there is no terminal to ask whether to install one: add --yes".to_owned());
     }
-    println!("There is no redis-server on this machine. It can be installed by:");
+    println!("There is no {} on this machine. It can be installed by:", package.program());
     for line in lines {
         println!("    {}", line.join(" "));
     }
@@ -117,7 +168,8 @@ fn run(line: &[&str]) -> Result<(), String> {
     }
 }
 
-fn exists(program: &str) -> bool {
+/// Whether the `PATH` has this program.
+pub(crate) fn exists(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
@@ -135,7 +187,14 @@ mod tests {
     fn debians_package_is_the_one_without_a_service() {
         let apt = &PACKAGE_MANAGERS[0];
         assert_eq!(apt.program, "apt-get");
-        assert_eq!(apt.steps.last().and_then(|step| step.last()), Some(&"redis-tools"));
+        assert_eq!(apt.name_of(Package::RedisServer), "redis-tools");
+    }
+
+    #[test]
+    fn the_list_of_packages_is_refreshed_before_one_is_installed() {
+        let brew = PackageManager { refresh: Some("update"), ..PACKAGE_MANAGERS[1] };
+        let lines = brew.command_lines(Package::Valgrind).unwrap();
+        assert_eq!(lines, [vec!["brew", "update"], vec!["brew", "install", "valgrind"]]);
     }
 
     #[test]

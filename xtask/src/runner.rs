@@ -2,6 +2,7 @@
 //! the folder's guard knows, and with the output passed on while it is counted.
 
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::ops::Add;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -31,6 +32,23 @@ impl<'a> Runner<'a> {
 
     /// Runs a test command and adds up the summaries it prints.
     pub(crate) fn run_and_count(&mut self, command: &mut Command, format: SummaryFormat) -> Result<Summary, Failure> {
+        let (succeeded, summaries) = self.run_and_read(command, move |line| format.read(line))?;
+        let summary = summaries.into_iter().fold(Summary::default(), Summary::add);
+        if !succeeded && !summary.has_failed() {
+            let shown = shown(command);
+            eprintln!("{shown} failed without naming a test; this counts as one failed test");
+            return Ok(summary + Summary::one_failed());
+        }
+        Ok(summary)
+    }
+
+    /// Runs a command and tells whether it succeeded, and what is read from the lines it prints: first to its standard
+    /// output, then to its standard error.
+    pub(crate) fn run_and_read<T: Send + 'static>(
+        &mut self,
+        command: &mut Command,
+        read: impl Fn(&str) -> Option<T> + Clone + Send + 'static,
+    ) -> Result<(bool, Vec<T>), Failure> {
         if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
             // Cargo sees our pipes and not the terminal behind them.
             command.env("CARGO_TERM_COLOR", "always");
@@ -38,17 +56,12 @@ impl<'a> Runner<'a> {
         let mut child = self.spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
         let output = child.stdout.take().expect("standard output was piped above");
         let errors = child.stderr.take().expect("standard error was piped above");
-        let output = pass_on(output, std::io::stdout(), format);
-        let errors = pass_on(errors, std::io::stderr(), format);
+        let output = pass_on(output, std::io::stdout(), read.clone());
+        let errors = pass_on(errors, std::io::stderr(), read);
         let status = self.wait(child)?;
-        let counted = output.join().and_then(|output| Ok(output + errors.join()?));
-        let summary = counted.map_err(|_| Failure::new("a reader of the tests' output panicked"))?;
-        if !status.success() && !summary.has_failed() {
-            let shown = shown(command);
-            eprintln!("{shown} failed without naming a test; this counts as one failed test");
-            return Ok(summary + Summary::one_failed());
-        }
-        Ok(summary)
+        let both = output.join().and_then(|output| Ok([output, errors.join()?]));
+        let both = both.map_err(|_| Failure::new("a reader of the tests' output panicked"))?;
+        Ok((status.success(), both.into_iter().flatten().collect()))
     }
 
     fn spawn(&mut self, command: &mut Command) -> Result<Child, Failure> {
@@ -83,25 +96,23 @@ fn shown(command: &Command) -> String {
     format!("`{}`", words.join(" "))
 }
 
-/// Passes on all lines as they come, and counts what the summaries among them say.
-fn pass_on(
+/// Passes on all lines as they come, and keeps what is read from them.
+fn pass_on<T: Send + 'static>(
     from: impl Read + Send + 'static,
     mut to: impl Write + Send + 'static,
-    format: SummaryFormat,
-) -> JoinHandle<Summary> {
+    read: impl Fn(&str) -> Option<T> + Send + 'static,
+) -> JoinHandle<Vec<T>> {
     std::thread::spawn(move || {
         let mut from = BufReader::new(from);
-        let mut summary = Summary::default();
+        let mut kept = Vec::new();
         let mut line = Vec::new();
         // An error on a pipe means the same as its end: nothing more will come.
         while matches!(from.read_until(b'\n', &mut line), Ok(count) if count > 0) {
             // Whoever read our output may be gone; the tests are counted all the same.
             let _ = to.write_all(&line).and_then(|()| to.flush());
-            if let Some(read) = format.read(&String::from_utf8_lossy(&line)) {
-                summary = summary + read;
-            }
+            kept.extend(read(&String::from_utf8_lossy(&line)));
             line.clear();
         }
-        summary
+        kept
     })
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::cargo::own_target_folder;
 use crate::failure::Failure;
-use crate::package_manager::{Consent, PackageManager};
+use crate::package_manager::{Consent, Package, PackageManager};
 
 const PROGRAM_VARIABLE: &str = "TASKQ_REDIS_SERVER";
 
@@ -55,7 +55,7 @@ pub(crate) fn find_or_install(consent: Consent) -> Result<ServerProgram, Failure
     }
     PackageManager::of_this_system()
         .ok_or_else(|| Failure::new(format!("no redis-server, and no known way to install one: {CURE}")))?
-        .install(consent)
+        .install(Package::RedisServer, consent)
         .map_err(|why| Failure::new(format!("no redis-server, and {why}; {CURE}")))?;
     find()?.ok_or_else(|| Failure::new(format!("the installed package has no redis-server: {CURE}")))
 }

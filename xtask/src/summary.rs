@@ -22,6 +22,10 @@ impl Summary {
         Summary { failed: 1, ..Summary::default() }
     }
 
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed
+    }
+
     pub(crate) fn has_failed(&self) -> bool {
         self.failed > 0
     }
@@ -65,6 +69,8 @@ pub(crate) enum SummaryFormat {
     Nextest,
     /// One line for each test program: `test result: ok. 2 passed; 0 failed; 1 ignored; ..`.
     Libtest,
+    /// One line at the end: `Gungraun result: Ok. 6 without regressions; 1 regressed; 0 filtered; ..`.
+    Gungraun,
 }
 
 impl SummaryFormat {
@@ -78,6 +84,10 @@ impl SummaryFormat {
             }
             SummaryFormat::Libtest => {
                 let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+                Some(count(counts.split(';')))
+            }
+            SummaryFormat::Gungraun => {
+                let (_, counts) = line.strip_prefix("Gungraun result: ")?.split_once(". ")?;
                 Some(count(counts.split(';')))
             }
         }
@@ -95,9 +105,9 @@ fn count<'a>(parts: impl Iterator<Item = &'a str>) -> Summary {
             continue;
         };
         match what.trim() {
-            "passed" => summary.passed += number,
-            "failed" | "timed out" | "exec failed" => summary.failed += number,
-            "skipped" | "ignored" | "filtered out" => summary.skipped += number,
+            "passed" | "without regressions" => summary.passed += number,
+            "failed" | "timed out" | "exec failed" | "regressed" => summary.failed += number,
+            "skipped" | "ignored" | "filtered out" | "filtered" => summary.skipped += number,
             _ => {}
         }
     }
@@ -114,7 +124,7 @@ fn without_brackets(text: &str) -> String {
 }
 
 /// Takes out the terminal's colour codes: an escape, digits, an `m`.
-fn without_colours(text: &str) -> String {
+pub(crate) fn without_colours(text: &str) -> String {
     let pieces = text.split('\u{1b}').enumerate().map(|(index, piece)| match index {
         0 => piece,
         _ => piece.split_once('m').map_or("", |(_, behind)| behind),
@@ -166,6 +176,25 @@ mod tests {
                  finished in 2.00s\n"
             ),
             summary(1, 3, 0)
+        );
+    }
+
+    #[test]
+    fn gungrauns_summary_is_read_and_what_regressed_counts_as_failed() {
+        let read = |line| SummaryFormat::Gungraun.read(line);
+        assert_eq!(
+            read(
+                "Gungraun result: Ok. 7 without regressions; 0 regressed; 0 filtered; 7 benchmarks \
+                 finished in 3.02074s\n"
+            ),
+            summary(7, 0, 0)
+        );
+        assert_eq!(
+            read(
+                "Gungraun result: Regressed. 5 without regressions; 2 regressed; 1 filtered; \
+                 8 benchmarks finished in 3.02074s\n"
+            ),
+            summary(5, 2, 1)
         );
     }
 

@@ -12,6 +12,7 @@ use clap::Args;
 use crate::cargo::{cargo, has_cargo_command};
 use crate::failure::Failure;
 use crate::headline;
+use crate::instructions::Gate;
 use crate::package_manager::Consent;
 use crate::runner::Runner;
 use crate::server;
@@ -26,13 +27,15 @@ use crate::test_folder::TestFolder;
 /// service running.
 ///
 /// Unit, conformance, UI, example and crash tests run through cargo-nextest where that is
-/// installed, else through cargo test; then the tests in the documentation. All children and
-/// temporary files are gone at the end, also after ctrl-c. The last line counts the tests:
-/// "N passed, N failed, N skipped".
+/// installed, else through cargo test; then the tests in the documentation. At last, on x86-64
+/// Linux, the instructions of the hottest parts are counted by valgrind, which is installed like the
+/// server, and each count above its limit is one failed test. All children and temporary files are
+/// gone at the end, also after ctrl-c. The last line counts the tests: "N passed, N failed, N skipped".
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     cargo xtask test                    everything\n  \
     cargo xtask test retry              the tests with \"retry\" in their names\n  \
+    cargo xtask test instructions       the instruction counts, after the few tests with this name\n  \
     cargo xtask test --yes              installs a server without asking, as does CI=1\n  \
     TASKQ_REDIS_SERVER=/opt/valkey/bin/valkey-server cargo xtask test")]
 pub(crate) struct TestOptions {
@@ -47,11 +50,12 @@ pub(crate) struct TestOptions {
 /// Runs the tests and prints their summary as the last line.
 pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Failure> {
     headline("redis server");
-    let server = server::find_or_install(Consent::from_flag_or_environment(options.yes))?;
+    let consent = Consent::from_flag_or_environment(options.yes);
+    let server = server::find_or_install(consent)?;
     println!("{server}");
 
     let mut folder = TestFolder::make()?;
-    let ran = run_in(&mut folder, server.program(), options.filter.as_deref());
+    let ran = run_in(&mut folder, server.program(), consent, options.filter.as_deref());
     // The folder is cleaned up before the result is looked at, so that no error can prevent it.
     let cleaned = folder.clean_up();
     let summary = ran?;
@@ -63,9 +67,14 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Failure> {
     Ok(summary.exit_code())
 }
 
-fn run_in(folder: &mut TestFolder, server: &Path, filter: Option<&str>) -> Result<Summary, Failure> {
-    headline("build");
+fn run_in(folder: &mut TestFolder, server: &Path, consent: Consent, filter: Option<&str>) -> Result<Summary, Failure> {
     let mut runner = Runner::new(folder, server);
+    let gate = match Gate::is_wanted(filter) {
+        true => Gate::set_up(&mut runner, consent)?,
+        false => None,
+    };
+
+    headline("build");
     if !runner.run(&mut build())? {
         eprintln!("the workspace does not build; this counts as one failed test");
         return Ok(Summary::one_failed());
@@ -79,7 +88,12 @@ fn run_in(folder: &mut TestFolder, server: &Path, filter: Option<&str>) -> Resul
 
     headline("documentation tests");
     let documentation = runner.run_and_count(&mut tests_in_documentation(filter), SummaryFormat::Libtest)?;
-    Ok(tests + documentation)
+
+    let counts = match gate {
+        Some(gate) => gate.run(&mut runner)?,
+        None => Summary::default(),
+    };
+    Ok(tests + documentation + counts)
 }
 
 /// What tests spawn must be there before they run: Cargo builds no examples for them.
