@@ -1,7 +1,7 @@
 //! Full cycles a second of the SQLite broker by batch size, beside the fsyncs that the disk makes in the same moments.
 //!
 //! `cargo run --release -p taskq-benches --bin sqlite_batches`; two minutes. No worker is in between, so this is what the
-//! broker allows; `throughput` measures the whole. A full cycle is one task accepted, handed out, and settled with a
+//! broker allows; `cargo xtask bench` measures the whole. A full cycle is one task accepted, handed out, and settled with a
 //! result that is kept. One line for each size of a batch, such as these of a machine that was busy with other things:
 //!
 //! ```text

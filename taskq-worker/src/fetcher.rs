@@ -2,7 +2,10 @@
 
 use std::{
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -32,6 +35,8 @@ pub(crate) struct Fetcher {
     unheard: Mutex<Vec<QueueName>>,
     /// What came with the last ring: the next claim answers it again.
     handed: Mutex<Vec<DeliveryToken>>,
+    /// The newest delivery that a claim answered. A ring that is no newer is late: that claim has answered it too.
+    newest: AtomicU64,
 }
 
 /// What one round over the queues brought.
@@ -46,7 +51,7 @@ struct Round {
 
 impl Fetcher {
     pub(crate) fn new(shared: Arc<Shared>, lane: Arc<Lane>) -> Self {
-        Self { shared, lane, unheard: Mutex::default(), handed: Mutex::default() }
+        Self { shared, lane, unheard: Mutex::default(), handed: Mutex::default(), newest: AtomicU64::new(0) }
     }
 
     /// The loop; ends when the worker drains.
@@ -154,6 +159,8 @@ impl Fetcher {
         }
         match self.shared.broker.claim(owner, queue, count).await {
             Ok(mut answer) => {
+                let tokens = answer.claimed.iter().map(|claimed| claimed.token.0);
+                self.newest.fetch_max(tokens.max().unwrap_or(0), Ordering::Relaxed);
                 let handed = std::mem::take(&mut *self.handed());
                 answer.claimed.retain(|claimed| !handed.contains(&claimed.token));
                 Some((owner, answer))
@@ -253,7 +260,9 @@ impl Fetcher {
     }
 
     /// Starts what came with the ring. Nobody else takes this lane's slots, so what was free when the wait began still is.
-    async fn start_handed(&self, handed: Vec<Claimed>, owners: &[(Owner, QueueName)]) {
+    async fn start_handed(&self, mut handed: Vec<Claimed>, owners: &[(Owner, QueueName)]) {
+        let newest = self.newest.load(Ordering::Relaxed);
+        handed.retain(|claimed| claimed.token.0 > newest);
         if handed.is_empty() {
             return;
         }

@@ -113,3 +113,17 @@ async fn what_was_handed_to_a_worker_that_died_comes_back() {
     let claimed = claim_one(&connection, living).await;
     assert_eq!((&claimed.envelope.id, claimed.deliveries), (&id, 2), "the hand-over counted as a delivery");
 }
+
+#[tokio::test]
+async fn a_ring_that_comes_after_the_claim_that_answered_it_is_gone() {
+    let server = RedisServer::start();
+    let connection = connect(&server).await;
+    let owner = join(&connection).await;
+    wait(&server, &connection, owner).await.abort();
+    until("the end of the wait", || server.command(&["INFO", "clients"]).text().contains("blocked_clients:0")).await;
+    let id = enqueue(&connection, invocation()).await;
+    let claimed = claim_one(&connection, owner).await;
+    assert_eq!(claimed.envelope.id, id);
+    let late = connection.broker().work_arrived(&[(owner, queue())], Duration::from_millis(50)).await;
+    assert!(late.expect("waits").is_empty(), "it would run twice");
+}

@@ -11,7 +11,8 @@ local handed = call('GET', p..'hand:'..owner)
 if handed then
   local colon = string.find(handed, ':', 1, true)
   answer[4], answer[5] = sub(handed, 1, colon - 1), sub(handed, colon + 1)
-  call('DEL', p..'hand:'..owner)
+  -- Its ring is moot now; left there, the next wait would bring the task once more.
+  call('DEL', p..'hand:'..owner, p..'bell:'..owner)
 end
 promote(t, 200)
 local cancelled, cancelled_untracked = false, false
