@@ -28,6 +28,12 @@ async fn wait(
     waiting
 }
 
+/// A wait that its worker has given up: it still stands among those that wait.
+async fn wait_and_go(server: &RedisServer, connection: &Connection, owner: Owner) {
+    wait(server, connection, owner).await.abort();
+    until("the end of the wait", || server.command(&["INFO", "clients"]).text().contains("blocked_clients:0")).await;
+}
+
 #[tokio::test]
 async fn a_waiting_worker_is_handed_the_task_with_the_ring() {
     let server = RedisServer::start();
@@ -51,8 +57,7 @@ async fn a_ring_that_nobody_heard_comes_with_the_next_claim() {
     let server = RedisServer::start();
     let connection = connect(&server).await;
     let owner = join(&connection).await;
-    wait(&server, &connection, owner).await.abort();
-    until("the end of the wait", || server.command(&["INFO", "clients"]).text().contains("blocked_clients:0")).await;
+    wait_and_go(&server, &connection, owner).await;
     let id = enqueue(&connection, invocation()).await;
     assert_eq!(state(&connection, &id).await, Some(State::Running), "it was handed over");
     // As if the network had lost the ring on its way.
@@ -90,8 +95,7 @@ async fn nothing_is_handed_to_the_dead() {
     let server = RedisServer::start();
     let connection = connect_shifted(&server).await;
     let owner = join(&connection).await;
-    wait(&server, &connection, owner).await.abort();
-    until("the end of the wait", || server.command(&["INFO", "clients"]).text().contains("blocked_clients:0")).await;
+    wait_and_go(&server, &connection, owner).await;
     crate::advance(&server, taskq_core::limits::LEASE + Duration::from_secs(1));
     let id = enqueue(&connection, invocation()).await;
     let living = join(&connection).await;
@@ -103,8 +107,7 @@ async fn what_was_handed_to_a_worker_that_died_comes_back() {
     let server = RedisServer::start();
     let connection = connect_shifted(&server).await;
     let dead = join(&connection).await;
-    wait(&server, &connection, dead).await.abort();
-    until("the end of the wait", || server.command(&["INFO", "clients"]).text().contains("blocked_clients:0")).await;
+    wait_and_go(&server, &connection, dead).await;
     let id = enqueue(&connection, invocation()).await;
     assert_eq!(state(&connection, &id).await, Some(State::Running));
     crate::advance(&server, taskq_core::limits::LEASE + Duration::from_secs(1));
@@ -119,8 +122,7 @@ async fn a_ring_that_comes_after_the_claim_that_answered_it_is_gone() {
     let server = RedisServer::start();
     let connection = connect(&server).await;
     let owner = join(&connection).await;
-    wait(&server, &connection, owner).await.abort();
-    until("the end of the wait", || server.command(&["INFO", "clients"]).text().contains("blocked_clients:0")).await;
+    wait_and_go(&server, &connection, owner).await;
     let id = enqueue(&connection, invocation()).await;
     let claimed = claim_one(&connection, owner).await;
     assert_eq!(claimed.envelope.id, id);
