@@ -1,6 +1,9 @@
 //! An idle worker leaves the server alone.
 
-use std::{process::Command, time::Duration};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use taskq_test_support::{ChildProcess, RedisServer, Reply, TempFolder};
 
@@ -14,6 +17,7 @@ fn an_idle_worker_on_two_queues_sends_at_most_one_command_a_second() {
     let command = command.arg(server.url()).arg("10").arg(folder.file("history")).args(["mail", "default"]);
     let worker = ChildProcess::spawn(command);
     worker.wait_for_line(|line| line.starts_with("ready"), Duration::from_secs(60));
+    wait_until_both_queues_are_listened_to(&server);
     let mut monitor = server.connect().expect("connects");
     assert_eq!(monitor.command(&["MONITOR"]).expect("answers"), Reply::Text("OK".to_owned()));
     // What is measured is time itself: there is nothing else to wait for.
@@ -32,4 +36,13 @@ fn an_idle_worker_on_two_queues_sends_at_most_one_command_a_second() {
     println!("{} commands in {WATCHED} s", sent.len());
     assert!(sent.len() as u64 <= WATCHED, "{} commands in {WATCHED} s: {sent:#?}", sent.len());
     assert!(!sent.is_empty(), "the heartbeat goes on");
+}
+
+/// What a worker does at its start does not count.
+fn wait_until_both_queues_are_listened_to(server: &RedisServer) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while server.command(&["CLIENT", "LIST"]).text().matches("cmd=blpop").count() < 2 {
+        assert!(Instant::now() < deadline, "the worker never came to wait for work");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
