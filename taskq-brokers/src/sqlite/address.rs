@@ -35,6 +35,16 @@ pub(crate) enum Synchronous {
     Normal,
 }
 
+impl Synchronous {
+    /// As SQLite calls it.
+    pub(crate) fn as_pragma(self) -> &'static str {
+        match self {
+            Self::Full => "FULL",
+            Self::Normal => "NORMAL",
+        }
+    }
+}
+
 impl Address {
     /// Takes `sqlite://path?options` apart.
     pub(crate) fn parse(url: &str) -> Result<Self> {

@@ -35,7 +35,7 @@ use super::{
     step::Step,
     sweep,
     waiting::{Topic, Waiter, Waiting},
-    writer::Writer,
+    writer::{Outlasts, Writer},
 };
 
 /// One connection to a file. Dropping it ends its threads and takes its bell down.
@@ -83,7 +83,7 @@ impl SqliteBroker {
         F: FnMut(&Step<'_>) -> Result<V, Failure> + Send + 'static,
     {
         let subject = subject.to_string();
-        self.writer.write(run).await.map_err(|failure| self.told(failure, operation, &subject))
+        self.writer.write(Outlasts::AsPromised, run).await.map_err(|failure| self.told(failure, operation, &subject))
     }
 
     /// One look; its errors name what was asked and the file.
@@ -151,7 +151,9 @@ impl Broker for SqliteBroker {
 
     async fn claim(&self, owner: Owner, queue: &QueueName, count: usize) -> Result<ClaimAnswer> {
         let name = queue.clone();
-        self.write("claim from", queue, move |step| claim::claim(step, &name, owner, count)).await
+        // After power loss nobody runs what was handed out, and a later commit takes the hand-out to the disk with it.
+        let claim = self.writer.write(Outlasts::Programs, move |step| claim::claim(step, &name, owner, count));
+        claim.await.map_err(|failure| self.told(failure, "claim from", queue.as_str()))
     }
 
     async fn held(&self, owner: Owner, queue: &QueueName) -> Result<Vec<Claimed>> {
@@ -215,7 +217,9 @@ impl Broker for SqliteBroker {
     async fn work_arrived(&self, worker: &[(Owner, QueueName)], bound: Duration) -> Result<Vec<Claimed>> {
         let end = self.clock.monotonic() + bound;
         let queues: Vec<QueueName> = worker.iter().map(|(_, queue)| queue.clone()).collect();
-        let waiter = self.register(queues.iter().map(|queue| Topic::work(&self.namespace, queue)).collect())?;
+        let alarm = self.register(queues.iter().map(|queue| Topic::due(&self.namespace, queue)).collect())?;
+        let topics = queues.iter().map(|queue| Topic::work(&self.namespace, queue)).collect();
+        let ready = self.waiting.register_by_name(topics);
         loop {
             let wanted = queues.clone();
             let work = self.look("wait for work in", &"queues", move |step| find::work(step, &wanted)).await?;
@@ -226,7 +230,18 @@ impl Broker for SqliteBroker {
                 Work::In(due) => due.min(left),
                 Work::Unknown => left,
             };
-            self.clock.timeout(until, waiter.woken()).await.ok();
+            let is_ready = self.clock.timeout(until, async {
+                tokio::select! {
+                    biased;
+                    // Also woken when nobody knows of what: looking costs the others less than a claim does.
+                    () = alarm.woken() => false,
+                    () = ready.woken() => true,
+                }
+            });
+            // Whoever is told of ready tasks need not look for them: the claim does.
+            if let Ok(true) = is_ready.await {
+                return Ok(Vec::new());
+            }
         }
     }
 }

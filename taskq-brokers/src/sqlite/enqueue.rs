@@ -152,8 +152,10 @@ fn insert(step: &Step<'_>, queue: &mut QueueRow, name: &QueueName, arrival: &Arr
             arrival.body,
         ])?;
     if inserted == 1 {
-        // A scheduled one rings too: who waits must learn of an earlier due time.
-        step.ring_for_work(name);
+        match arrival.due {
+            None => step.ring_for_work(name),
+            Some(_) => step.ring_for_due(name),
+        }
     }
     Ok(inserted == 1)
 }

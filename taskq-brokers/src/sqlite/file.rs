@@ -22,14 +22,11 @@ pub(super) fn open_to_write(address: &Address, layout: Layout, turns: &mut Turns
     database.busy_timeout(Duration::ZERO)?;
     turns.patiently(|| layout.recognise(&database))?;
     turns.patiently(|| use_write_ahead_log(&database))?;
-    match address.synchronous {
-        Synchronous::Full => {
-            database.pragma_update(None, "synchronous", "FULL")?;
-            // Only macOS knows the difference: there a plain fsync leaves data in the disk's cache.
-            database.pragma_update(None, "fullfsync", true)?;
-            database.pragma_update(None, "checkpoint_fullfsync", true)?;
-        }
-        Synchronous::Normal => database.pragma_update(None, "synchronous", "NORMAL")?,
+    database.pragma_update(None, "synchronous", address.synchronous.as_pragma())?;
+    if address.synchronous == Synchronous::Full {
+        // Only macOS knows the difference: there a plain fsync leaves data in the disk's cache.
+        database.pragma_update(None, "fullfsync", true)?;
+        database.pragma_update(None, "checkpoint_fullfsync", true)?;
     }
     database.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     database.pragma_update(None, "journal_size_limit", LOG_BYTES)?;

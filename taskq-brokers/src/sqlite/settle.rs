@@ -208,7 +208,7 @@ fn retry(
         place_outside_the_line(closing.priority),
         body
     ])?;
-    step.ring_for_work(name);
+    step.ring_for_due(name);
     Ok(())
 }
 

@@ -60,6 +60,11 @@ impl<'a> Step<'a> {
         self.ring(Topic::work(self.namespace, queue));
     }
 
+    /// Once committed, whoever waits for work in the queue learns that something will be due.
+    pub(super) fn ring_for_due(&self, queue: &QueueName) {
+        self.ring(Topic::due(self.namespace, queue));
+    }
+
     /// Once committed, whoever waits for the end of the task is woken.
     pub(super) fn ring_for_end(&self, queue: &QueueName, key: &[u8]) {
         self.ring(Topic::work(self.namespace, queue).of(key));

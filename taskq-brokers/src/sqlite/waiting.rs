@@ -28,9 +28,14 @@ impl Topic {
     /// Everything at once: for a bell that cannot name all.
     pub(super) const ALL: Self = Self(0);
 
-    /// Tasks became ready in a queue, or will be due.
+    /// Tasks became ready in a queue.
     pub(super) fn work(namespace: &Namespace, queue: &QueueName) -> Self {
         Self(hashed(hashed(1, namespace.as_str().as_bytes()), queue.as_str().as_bytes()))
+    }
+
+    /// Tasks of a queue will be due: whoever waits for work may have to set its alarm anew.
+    pub(super) fn due(namespace: &Namespace, queue: &QueueName) -> Self {
+        Self(hashed(hashed(2, namespace.as_str().as_bytes()), queue.as_str().as_bytes()))
     }
 
     /// A task ended.
@@ -62,10 +67,19 @@ pub(super) struct Waiting {
 
 #[derive(Debug, Default)]
 struct Board {
-    waiters: HashMap<Topic, Vec<(u64, Arc<Notify>)>>,
+    waiters: HashMap<Topic, Vec<Place>>,
     count: usize,
     next_number: u64,
     polls: u64,
+}
+
+/// What the board has of a waiter.
+#[derive(Debug)]
+struct Place {
+    number: u64,
+    woken: Arc<Notify>,
+    /// Not woken when nobody knows of what.
+    by_name_only: bool,
 }
 
 /// One caller's place on the board, until it is dropped.
@@ -80,13 +94,22 @@ pub(super) struct Waiter {
 impl Waiting {
     /// From now on a change of any of these wakes the waiter. Register first, then look, then wait.
     pub(super) fn register(self: &Arc<Self>, topics: Vec<Topic>) -> Waiter {
+        self.register_as(topics, false)
+    }
+
+    /// The same for a waiter that is only woken when one of these was named, not when something may have changed.
+    pub(super) fn register_by_name(self: &Arc<Self>, topics: Vec<Topic>) -> Waiter {
+        self.register_as(topics, true)
+    }
+
+    fn register_as(self: &Arc<Self>, topics: Vec<Topic>, by_name_only: bool) -> Waiter {
         let woken = Arc::new(Notify::new());
         let mut board = self.board();
         board.next_number += 1;
         board.count += 1;
         let number = board.next_number;
         for topic in &topics {
-            board.waiters.entry(*topic).or_default().push((number, Arc::clone(&woken)));
+            board.waiters.entry(*topic).or_default().push(Place { number, woken: Arc::clone(&woken), by_name_only });
         }
         Waiter { waiting: Arc::clone(self), topics, number, woken }
     }
@@ -99,8 +122,8 @@ impl Waiting {
         }
         for topic in topics {
             match *topic {
-                Topic::ALL => board.waiters.values().flatten().for_each(|(_, woken)| woken.notify_one()),
-                topic => board.waiters.get(&topic).into_iter().flatten().for_each(|(_, woken)| woken.notify_one()),
+                Topic::ALL => board.unnamed().for_each(|place| place.woken.notify_one()),
+                topic => board.waiters.get(&topic).into_iter().flatten().for_each(|place| place.woken.notify_one()),
             }
         }
     }
@@ -110,8 +133,8 @@ impl Waiting {
         let mut board = self.board();
         board.polls += 1;
         let (turn, few) = (board.polls % POLLS_PER_LOOK, board.count <= FEW);
-        let all = board.waiters.values().flatten();
-        all.filter(|(number, _)| few || number % POLLS_PER_LOOK == turn).for_each(|(_, woken)| woken.notify_one());
+        let some = board.unnamed().filter(|place| few || place.number % POLLS_PER_LOOK == turn);
+        some.for_each(|place| place.woken.notify_one());
     }
 
     /// Whether anybody waits.
@@ -122,6 +145,13 @@ impl Waiting {
     fn board(&self) -> MutexGuard<'_, Board> {
         // Nothing panics while holding it, and a lost entry would only cost a poll.
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Board {
+    /// Whom a change of nobody knows what may concern.
+    fn unnamed(&self) -> impl Iterator<Item = &Place> {
+        self.waiters.values().flatten().filter(|place| !place.by_name_only)
     }
 }
 
@@ -138,7 +168,7 @@ impl Drop for Waiter {
         board.count -= 1;
         for topic in &self.topics {
             if let Some(waiters) = board.waiters.get_mut(topic) {
-                waiters.retain(|(number, _)| *number != self.number);
+                waiters.retain(|place| place.number != self.number);
                 if waiters.is_empty() {
                     board.waiters.remove(topic);
                 }
@@ -170,8 +200,17 @@ mod tests {
         assert!(was_woken(&worker) && !was_woken(&client));
         waiting.wake(&[Topic::work(&namespace, &queue).of(&key.to_bytes())]);
         assert!(!was_woken(&worker) && was_woken(&client));
+        waiting.wake(&[Topic::due(&namespace, &queue)]);
+        assert!(!was_woken(&worker) && !was_woken(&client));
         waiting.wake(&[Topic::ALL]);
         assert!(was_woken(&worker) && was_woken(&client));
+        let by_name = waiting.register_by_name(vec![Topic::work(&namespace, &queue)]);
+        waiting.wake(&[Topic::ALL]);
+        waiting.wake_some();
+        assert!(!was_woken(&by_name) && was_woken(&client));
+        waiting.wake(&[Topic::work(&namespace, &queue)]);
+        assert!(was_woken(&by_name));
+        drop(by_name);
         drop((worker, client));
         assert!(waiting.is_empty() && waiting.board().waiters.is_empty());
     }

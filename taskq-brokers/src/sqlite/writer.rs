@@ -15,7 +15,7 @@ use taskq_core::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    address::Address,
+    address::{Address, Synchronous},
     boot::Boot,
     bounds::{BACKLOG, GROUP},
     busy::Turns,
@@ -42,8 +42,18 @@ enum Job {
     Changed(oneshot::Sender<bool>),
 }
 
+/// What a step's changes must outlast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outlasts {
+    /// Whatever the file's `synchronous` promises.
+    AsPromised,
+    /// The end of any program. Power loss ends all programs that use the file, and with them what they were handed out.
+    Programs,
+}
+
 /// A step on its way: run, perhaps again, then answered.
 trait Write: Send {
+    fn outlasts(&self) -> Outlasts;
     /// Whether its changes shall stay.
     fn run(&mut self, step: &Step<'_>) -> Result<(), Failure>;
     /// Tells the caller, once it is known whether the transaction was kept.
@@ -51,6 +61,7 @@ trait Write: Send {
 }
 
 struct Asked<V, F> {
+    outlasts: Outlasts,
     run: F,
     outcome: Option<Result<V, Failure>>,
     caller: oneshot::Sender<Result<V, Failure>>,
@@ -61,6 +72,10 @@ where
     V: Send,
     F: FnMut(&Step<'_>) -> Result<V, Failure> + Send,
 {
+    fn outlasts(&self) -> Outlasts {
+        self.outlasts
+    }
+
     fn run(&mut self, step: &Step<'_>) -> Result<(), Failure> {
         let outcome = (self.run)(step);
         let kept = outcome.as_ref().map(|_| ()).map_err(Failure::clone);
@@ -103,8 +118,22 @@ impl Writer {
             let boot = Boot::present(&own_clock);
             let namespace = own_address.namespace;
             let (last_commit, seen) = (Duration::ZERO, [0; 2]);
-            let clock = own_clock;
-            Scribe { database, namespace, clock, boot, layout, turns, waiting, ringer, last_commit, seen }.work(queued);
+            let (clock, promised) = (own_clock, own_address.synchronous);
+            let scribe = Scribe {
+                database,
+                promised,
+                present: promised,
+                namespace,
+                clock,
+                boot,
+                layout,
+                turns,
+                waiting,
+                ringer,
+                last_commit,
+                seen,
+            };
+            scribe.work(queued);
         };
         let failed = |failure: Failure| failure.at_start().told("connect to", address.shown(), &address.path);
         let thread = std::thread::Builder::new()
@@ -120,13 +149,13 @@ impl Writer {
     }
 
     /// Runs a step and commits it. It may be run twice, if the transaction that it was part of failed.
-    pub(super) async fn write<V, F>(&self, run: F) -> Result<V, Failure>
+    pub(super) async fn write<V, F>(&self, outlasts: Outlasts, run: F) -> Result<V, Failure>
     where
         V: Send + 'static,
         F: FnMut(&Step<'_>) -> Result<V, Failure> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        let asked = Box::new(Asked { run, outcome: None, caller });
+        let asked = Box::new(Asked { outlasts, run, outcome: None, caller });
         self.send(Job::Write(asked, self.clock.at_work())).await?;
         answer.await.map_err(|_| gone())?
     }
@@ -179,6 +208,9 @@ impl Changes {
 /// What the thread works with.
 struct Scribe {
     database: Database,
+    promised: Synchronous,
+    /// How the database is set at the moment.
+    present: Synchronous,
     namespace: Namespace,
     clock: Clock,
     boot: Boot,
@@ -231,9 +263,10 @@ impl Scribe {
             }
             Err(failure) => writes.into_iter().for_each(|write| write.answer(Err(failure.clone()))),
             Ok(topics) => {
+                // Other processes have the longest way, and ringing waits for nobody.
+                self.ringer.ring(&topics, &self.clock);
                 writes.into_iter().for_each(|write| write.answer(Ok(())));
                 self.waiting.wake(&topics);
-                self.ringer.ring(&topics, &self.clock);
             }
         }
     }
@@ -241,6 +274,7 @@ impl Scribe {
     /// One transaction for all. An error means that nothing of it was kept.
     fn commit(&mut self, writes: &mut [Box<dyn Write>]) -> Result<Vec<Topic>, Failure> {
         self.turns.leave_a_turn(self.clock.monotonic().saturating_sub(self.last_commit));
+        self.synchronise(writes)?;
         let database = &self.database;
         self.turns.patiently(|| execute(database, "BEGIN IMMEDIATE"))?;
         let committed = self.heed_others().and_then(|()| self.run_all(writes)).and_then(|topics| {
@@ -253,6 +287,18 @@ impl Scribe {
         }
         self.last_commit = self.clock.monotonic();
         committed
+    }
+
+    /// A commit waits for the disk only if something in it needs to be there. The next one that waits takes along what
+    /// went before it.
+    fn synchronise(&mut self, writes: &[Box<dyn Write>]) -> Result<(), Failure> {
+        let is_light = writes.iter().all(|write| write.outlasts() == Outlasts::Programs);
+        let wanted = if is_light { Synchronous::Normal } else { self.promised };
+        if wanted != self.present {
+            self.database.pragma_update(None, "synchronous", wanted.as_pragma())?;
+            self.present = wanted;
+        }
+        Ok(())
     }
 
     /// If others wrote, they may have migrated the file, and they want turns.
@@ -310,4 +356,38 @@ impl Scribe {
 fn execute(database: &Database, statement: &'static str) -> Result<(), Failure> {
     database.prepare_cached(statement)?.execute([])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use taskq_test_support::TempFolder;
+
+    use super::*;
+    use crate::sqlite::bell::BellFolder;
+
+    /// How the database is set within a step: 1 is NORMAL, 2 is FULL.
+    async fn set_within(writer: &Writer, outlasts: Outlasts) -> i64 {
+        let ask = |step: &Step<'_>| Ok(step.sql("PRAGMA synchronous")?.query_row([], |row| row.get(0))?);
+        writer.write(outlasts, ask).await.expect("answers")
+    }
+
+    #[tokio::test]
+    async fn only_what_need_not_outlast_power_loss_does_not_wait_for_the_disk() {
+        for (option, promised) in [("full", 2), ("normal", 1)] {
+            let folder = TempFolder::new();
+            let url = format!("sqlite://{}?synchronous={option}", folder.file("taskq.db").display());
+            let address = Address::parse(&url).expect("valid");
+            let (clock, ringer) = (Clock::system(), Ringer::new(BellFolder::of(&address.path)));
+            let writer =
+                Writer::start(&address, &clock, Layout::present(), Arc::default(), ringer).await.expect("starts");
+            for (outlasts, expected) in [
+                (Outlasts::AsPromised, promised),
+                (Outlasts::Programs, 1),
+                (Outlasts::Programs, 1),
+                (Outlasts::AsPromised, promised),
+            ] {
+                assert_eq!(set_within(&writer, outlasts).await, expected, "{option} {outlasts:?}");
+            }
+        }
+    }
 }
