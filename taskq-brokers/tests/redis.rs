@@ -8,6 +8,8 @@
 mod bounds;
 #[path = "redis/connections.rs"]
 mod connections;
+#[path = "redis/delayed.rs"]
+mod delayed;
 #[path = "redis/full.rs"]
 mod full;
 #[path = "redis/handing.rs"]
@@ -20,10 +22,14 @@ mod opening;
 mod permissions;
 #[path = "redis/restarts.rs"]
 mod restarts;
+#[path = "redis/rows.rs"]
+mod rows;
 #[path = "redis/silence.rs"]
 mod silence;
 #[path = "redis/undecodable.rs"]
 mod undecodable;
+#[path = "redis/waiting.rs"]
+mod waiting;
 
 use std::{
     future::Future,

@@ -58,7 +58,9 @@ impl Client {
     pub async fn enqueue<T>(&self, invocation: Invocation<T>) -> Result<TaskHandle<T>> {
         let envelope = invocation.into_envelope()?;
         let id = envelope.id.clone();
-        let accepted = self.enqueue_batch(&id.queue, BatchId::generate(), std::slice::from_ref(&envelope)).await?;
+        // A caller's own key can come again, in another call.
+        let batch = if envelope.own_id { BatchId::generate() } else { BatchId::of_generated(&id.key) };
+        let accepted = self.enqueue_batch(&id.queue, batch, std::slice::from_ref(&envelope)).await?;
         match accepted.into_iter().next() {
             Some(accepted) => Ok(self.handle_of(id, accepted)),
             None => Err(Error::new(ErrorKind::Internal, "enqueue", id).because("the broker gave no answer")),

@@ -392,6 +392,12 @@ impl BatchId {
         Self(Uuid::now_v7())
     }
 
+    /// The id of the only call that enqueues the task whose key was generated for it: that key is as good as another
+    /// random number, and it is there.
+    pub fn of_generated(key: &TaskKey) -> Self {
+        key.as_uuid().map_or_else(Self::generate, Self)
+    }
+
     /// Its 16 bytes; the first six are the milliseconds of its making.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()

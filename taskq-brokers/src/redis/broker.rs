@@ -9,27 +9,26 @@ use std::{
 use async_trait::async_trait;
 use redis::{Cmd, Value};
 use taskq_core::{
-    Accepted, Broker, CancelAnswer, Capabilities, Clock, DeadReason, Envelope, Error, ErrorKind, OnConflict, Progress,
-    QueueName, Result, Snapshot, TaskId, TaskKey, Timestamp, UniqueUntil,
+    Accepted, Broker, CancelAnswer, Capabilities, Clock, DeadReason, Envelope, Error, ErrorKind, Progress, QueueName,
+    Result, Snapshot, TaskId, TaskKey, Timestamp,
     broker::{BeatAnswer, ClaimAnswer, Claimed, Ending, Settled, Settlement, SweepAnswer},
     id::{BatchId, DeliveryToken, Owner},
-    invocation::{Expiry, Start, UniqueKey},
     limits,
 };
 
 use super::{
     address::Address,
+    arguments,
     batches::Batches,
     bells::Bells,
     element::{self, Element},
-    families::{family_of, mask},
     held::{Holdings, batch_of, token, token_arguments},
     layout::Layout,
     link::Link,
     listener::Listener,
     lookup, reply,
     script::{Script, Time},
-    successes::{Successes, result_of},
+    successes::Successes,
 };
 
 /// Bytes that one script should move, for it must not hold up the server.
@@ -121,6 +120,20 @@ impl RedisBroker {
         listing.await.map(drop)
     }
 
+    /// A lone task that nobody has enqueued before.
+    async fn enqueue_first(&self, queue: &QueueName, batch: BatchId, envelope: &Envelope) -> Result<Value> {
+        let expected = self.listener.expect(envelope.id.key.as_bytes());
+        let channel = if expected.is_some() { self.listener.channel() } else { "" };
+        let answer = self.run("enqueue at", Script::EnqueueOne, queue, |command| {
+            arguments::one(command, batch, envelope, channel);
+        });
+        let answer = answer.await?;
+        if let Some(interest) = expected {
+            self.listener.keep(interest);
+        }
+        Ok(answer)
+    }
+
     /// Asks to be told of the end of a task.
     async fn listen(&self, id: &TaskId) -> Result<Known> {
         let answer = self.run("wait for a task at", Script::Listen, &id.queue, |command| {
@@ -192,7 +205,8 @@ impl RedisBroker {
         if settlements.iter().all(is_success) {
             return self.succeed(owner, queue, settlements).await;
         }
-        let answer = self.run("settle at", Script::Settle, queue, |command| endings(command, owner, settlements));
+        let answer =
+            self.run("settle at", Script::Settle, queue, |command| arguments::endings(command, owner, settlements));
         settled(&reply::bytes(answer.await?)?)
     }
 
@@ -255,21 +269,23 @@ impl Broker for RedisBroker {
             return Err(Error::invalid("enqueue to", queue, cure));
         }
         self.list_queue_once(queue).await?;
-        let answer = match (envelopes, envelopes.iter().all(is_plain)) {
+        let answer = match (envelopes, envelopes.iter().all(arguments::is_plain)) {
             ([envelope], true) if envelope.is_tracked() => match self.batches.is_first(self.link.clock(), batch) {
-                true => {
-                    self.run("enqueue at", Script::EnqueueOne, queue, |command| one(command, batch, envelope)).await?
-                }
+                true => self.enqueue_first(queue, batch, envelope).await?,
                 false => {
-                    self.run("enqueue at", Script::EnqueueEach, queue, |command| again(command, batch, envelope))
-                        .await?
+                    self.run("enqueue at", Script::EnqueueEach, queue, |command| {
+                        arguments::again(command, batch, envelope)
+                    })
+                    .await?
                 }
             },
             (_, true) => {
-                self.run("enqueue at", Script::Enqueue, queue, |command| plain(command, batch, envelopes)).await?
+                self.run("enqueue at", Script::Enqueue, queue, |command| arguments::plain(command, batch, envelopes))
+                    .await?
             }
             (_, false) => {
-                self.run("enqueue at", Script::EnqueueEach, queue, |command| each(command, batch, envelopes)).await?
+                self.run("enqueue at", Script::EnqueueEach, queue, |command| arguments::each(command, batch, envelopes))
+                    .await?
             }
         };
         match answer {
@@ -316,9 +332,10 @@ impl Broker for RedisBroker {
             return Err(Error::new(ErrorKind::Fenced, "claim from", queue).because("the worker's lease has lapsed"));
         };
         let mut claimed = Vec::new();
-        while let (Some(batch), Some(row)) = (fields.next(), fields.next()) {
-            let (batch, row) = (reply::integer(&batch)?.unsigned_abs(), reply::bytes(row)?);
-            claimed.extend(self.claimed(owner, queue, tasks_of(batch, &row)?).await?);
+        while let (Some(batch), Some(parts)) = (fields.next(), fields.next()) {
+            let parts: Vec<Vec<u8>> = reply::array(parts)?.into_iter().map(reply::bytes).collect::<Result<_>>()?;
+            let batch = reply::integer(&batch)?.unsigned_abs();
+            claimed.extend(self.claimed(owner, queue, tasks_of(batch, &parts)?).await?);
         }
         Ok(ClaimAnswer { claimed, next_due: millis(reply::integer(&next_due)?) })
     }
@@ -408,7 +425,12 @@ impl Broker for RedisBroker {
             tokio::pin!(told);
             // Listen before looking, or the end in between would be missed.
             told.as_mut().enable();
-            match self.listen(id).await? {
+            if let Some(record) = interest.record() {
+                return lookup::ended(&record).map(Some);
+            }
+            // Not again what the enqueue has asked for.
+            let known = if interest.will_be_told() { Known::Lives } else { self.listen(id).await? };
+            match known {
                 Known::Lives => {}
                 Known::Ended(snapshot) => return Ok(Some(snapshot)),
                 Known::Unclear => {
@@ -423,11 +445,9 @@ impl Broker for RedisBroker {
                 // Whoever listens is not told whether it runs already.
                 return self.find(id).await;
             }
+            // Told without a record, or not at all: then the loop looks for itself.
             let _told = clock.timeout(left.min(limits::WAIT_POLL), told).await;
-            // Told without a record, or not at all: the loop looks for itself.
-            if let Some(record) = interest.record() {
-                return lookup::ended(&record).map(Some);
-            }
+            interest.looks_for_itself();
         }
     }
 
@@ -437,13 +457,20 @@ impl Broker for RedisBroker {
         else {
             return Ok(Vec::new());
         };
-        self.claimed(owner, queue, tasks_of(batch, row)?).await
+        self.claimed(owner, queue, tasks_of(batch, &[row])?).await
     }
 }
 
-/// The tasks of a batch with their tokens.
-fn tasks_of(batch: u64, row: &[u8]) -> Result<Vec<(DeliveryToken, &[u8])>> {
-    Ok(element::in_a_row(row)?.into_iter().zip(0..).map(|(element, at)| (token(batch, at), element)).collect())
+/// The tasks of a batch with their tokens, from its parts.
+fn tasks_of<Part: AsRef<[u8]>>(batch: u64, parts: &[Part]) -> Result<Vec<(DeliveryToken, &[u8])>> {
+    let mut tasks = Vec::new();
+    for part in parts {
+        for element in element::in_a_row(part.as_ref())? {
+            let position = u8::try_from(tasks.len()).map_err(|_| reply::wrong("at most 256 tasks in a batch"))?;
+            tasks.push((token(batch, position), element));
+        }
+    }
+    Ok(tasks)
 }
 
 /// What a bell brought, if it was more than a ring: who owns it now, where, the number of its batch, and its elements.
@@ -476,132 +503,6 @@ fn bounded(mut settlements: &[Settlement]) -> Vec<&[Settlement]> {
         settlements = rest;
     }
     parts
-}
-
-// Arguments -----------------------------------------------------------------------------------------------
-
-/// Whether the short script can take it.
-fn is_plain(envelope: &Envelope) -> bool {
-    envelope.start == Start::Now && envelope.expiry.is_none() && envelope.unique.is_none() && !envelope.own_id
-}
-
-fn batch_arguments(command: &mut Cmd, batch: BatchId) {
-    // A repetition carries the same id, and so finds the same bucket.
-    command.arg(&batch.as_bytes()[..]).arg(batch.made_at_millis() / 60_000);
-}
-
-/// The same for a lone task, whose mark only a repetition leaves: a bucket of its own, which hardly ever exists.
-fn lone_batch_arguments(command: &mut Cmd, batch: BatchId) {
-    command.arg(&batch.as_bytes()[..]).arg(format!("one:{}", batch.made_at_millis() / 60_000));
-}
-
-/// The marker of a task without expiry and unique key, as `marker_of` in `prelude.lua` makes it.
-fn plain_marker(envelope: &Envelope) -> [u8; 2] {
-    [element::class(envelope.result_ttl), 0]
-}
-
-fn one(command: &mut Cmd, batch: BatchId, envelope: &Envelope) {
-    lone_batch_arguments(command, batch);
-    command.arg(envelope.id.key.as_bytes()).arg(&plain_marker(envelope)[..]);
-    command.arg(envelope.priority).arg(element::encode(envelope, None));
-}
-
-/// One that may have been accepted before: it is looked up, and leaves a mark.
-fn again(command: &mut Cmd, batch: BatchId, envelope: &Envelope) {
-    lone_batch_arguments(command, batch);
-    command.arg(element::encode(envelope, None)).arg("n").arg(0).arg("-").arg(0).arg(1);
-    unique_arguments(command, None);
-}
-
-fn plain(command: &mut Cmd, batch: BatchId, envelopes: &[Envelope]) {
-    batch_arguments(command, batch);
-    family_arguments(command, envelopes);
-    // In order of priority; those of one stay in the order in which they came.
-    let mut elements: Vec<(u8, Vec<u8>)> =
-        envelopes.iter().map(|envelope| (envelope.priority, element::encode(envelope, None))).collect();
-    elements.sort_by_key(|(priority, _)| *priority);
-    for group in elements.chunk_by(|(one, _), (next, _)| one == next) {
-        command.arg(group[0].0).arg(group.len());
-        for (_, element) in group {
-            command.arg(element);
-        }
-    }
-}
-
-/// Which tasks share a marker.
-fn kin(envelope: &Envelope) -> (Option<&[u8]>, u8) {
-    (family_of(&envelope.id.key).map(|(family, _)| family), element::class(envelope.result_ttl))
-}
-
-/// The markers of tracked tasks, one for all siblings of a family and class.
-fn family_arguments(command: &mut Cmd, envelopes: &[Envelope]) {
-    let mut tracked: Vec<&Envelope> = envelopes.iter().filter(|envelope| envelope.is_tracked()).collect();
-    tracked.sort_by(|one, other| kin(one).cmp(&kin(other)));
-    let families = tracked.chunk_by(|one, next| kin(one) == kin(next));
-    command.arg(families.clone().count());
-    for members in families {
-        let siblings = members.iter().filter_map(|envelope| family_of(&envelope.id.key));
-        let family = siblings.clone().next().map_or(&[][..], |(family, _)| family);
-        let mut marker = vec![element::class(members[0].result_ttl)];
-        marker.extend(mask(siblings.map(|(_, which)| which)));
-        command.arg(family).arg(marker);
-    }
-}
-
-fn each(command: &mut Cmd, batch: BatchId, envelopes: &[Envelope]) {
-    batch_arguments(command, batch);
-    let whole = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-    for envelope in envelopes {
-        let (start, starts) = match envelope.start {
-            Start::Now => ("n", 0),
-            Start::After(delay) => ("a", whole(delay)),
-            Start::At(time) => ("t", time.as_millis()),
-        };
-        let (expiry, expires) = match envelope.expiry {
-            None => ("-", 0),
-            Some(Expiry::After(duration)) => ("a", whole(duration)),
-            Some(Expiry::At(time)) => ("t", time.as_millis()),
-        };
-        command.arg(element::encode(envelope, envelope.expiry.map(|_| 0)));
-        command.arg(start).arg(starts).arg(expiry).arg(expires).arg(i32::from(envelope.own_id));
-        unique_arguments(command, envelope.unique.as_ref());
-    }
-}
-
-fn unique_arguments(command: &mut Cmd, unique: Option<&UniqueKey>) {
-    let Some(unique) = unique else {
-        command.arg("-").arg(0).arg("-");
-        return;
-    };
-    match unique.until {
-        UniqueUntil::Start => command.arg("s").arg(0),
-        UniqueUntil::End => command.arg("e").arg(0),
-        UniqueUntil::After(duration) => command.arg("a").arg(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
-    };
-    let conflict = match unique.on_conflict {
-        OnConflict::Skip => 's',
-        OnConflict::Replace => 'r',
-    };
-    command.arg(format!("{conflict}{}", unique.key));
-}
-
-fn endings(command: &mut Cmd, owner: Owner, settlements: &[Settlement]) {
-    command.arg(owner.to_string());
-    for Settlement { token, envelope, ending } in settlements {
-        let expires = match envelope.expiry {
-            Some(Expiry::At(time)) => Some(time.as_millis()),
-            _ => None,
-        };
-        token_arguments(command, *token);
-        command.arg(element::encode(envelope, expires));
-        match ending {
-            Ending::Succeeded(_) => command.arg("s").arg(result_of(envelope, ending)),
-            Ending::Retry(delay) => command.arg("r").arg(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
-            Ending::Dead(reason) => command.arg("d").arg(reason.as_str()),
-            Ending::Cancelled => command.arg("c").arg(""),
-            Ending::Released => command.arg("l").arg(""),
-        };
-    }
 }
 
 // Answers -------------------------------------------------------------------------------------------------

@@ -28,8 +28,7 @@ pub(super) fn token_arguments(command: &mut Cmd, token: DeliveryToken) {
 /// Everything that one owner holds.
 #[derive(Debug)]
 pub(super) struct Holdings {
-    /// By batch: the elements in a row, and the entry that tells which of them are still held.
-    batches: Vec<(u64, Vec<u8>, Vec<u8>)>,
+    batches: Vec<Batch>,
 }
 
 impl Holdings {
@@ -39,28 +38,27 @@ impl Holdings {
         let (Some(rows), Some(indexes)) = (hashes.next(), hashes.next()) else {
             return Err(reply::wrong("two hashes"));
         };
-        let mut indexes: HashMap<_, _> = fields(indexes)?.into_iter().collect();
+        let parts: HashMap<_, _> = fields(rows)?.into_iter().collect();
         let mut batches = Vec::new();
-        for (field, row) in fields(rows)? {
-            let batch = std::str::from_utf8(&field).ok().and_then(|text| text.parse().ok());
-            let batch = batch.ok_or_else(|| reply::wrong("the number of a batch"))?;
-            if let Some(index) = indexes.remove(&field) {
-                batches.push((batch, row, index));
-            }
+        for (field, index) in fields(indexes)? {
+            // Beside the batches stand their keys.
+            let Some(number) = std::str::from_utf8(&field).ok().and_then(|text| text.parse().ok()) else { continue };
+            let index = Index::read(&index)?;
+            let row = index.fields(number).filter_map(|field| parts.get(field.as_bytes())).flatten().copied().collect();
+            batches.push(Batch { number, row, index });
         }
         // In the order of the claims.
-        batches.sort_by_key(|(batch, ..)| *batch);
+        batches.sort_by_key(|batch| batch.number);
         Ok(Self { batches })
     }
 
     /// What is held, with its tokens.
     pub(super) fn elements(&self) -> Result<Vec<(DeliveryToken, &[u8])>> {
         let mut held = Vec::new();
-        for (batch, row, index) in &self.batches {
-            let (present, left) = positions(index)?;
-            for (element, position) in element::in_a_row(row)?.into_iter().zip(present) {
-                if left.contains(&position) {
-                    held.push((token(*batch, position), element));
+        for Batch { number, row, index } in &self.batches {
+            for (element, position) in element::in_a_row(row)?.into_iter().zip(&index.present) {
+                if index.left.contains(position) {
+                    held.push((token(*number, *position), element));
                 }
             }
         }
@@ -68,14 +66,40 @@ impl Holdings {
     }
 }
 
-/// Which positions the row has, and which of them are held.
-fn positions(index: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
-    let wrong = || reply::wrong("the positions of a batch");
-    let (count, rest) = index.split_first().ok_or_else(wrong)?;
-    let all = || (0..*count).collect::<Vec<_>>();
-    let Some((present, rest)) = rest.split_first() else { return Ok((all(), all())) };
-    let (present, left) = rest.split_at_checked(usize::from(*present)).ok_or_else(wrong)?;
-    Ok((if present.is_empty() { all() } else { present.to_vec() }, left.to_vec()))
+/// What one claim handed out.
+#[derive(Debug)]
+struct Batch {
+    number: u64,
+    /// Its elements, all parts together.
+    row: Vec<u8>,
+    index: Index,
+}
+
+/// The entry of a batch in `idx`.
+#[derive(Debug, PartialEq, Eq)]
+struct Index {
+    parts: u8,
+    /// Which positions the row has, and which of them are held.
+    present: Vec<u8>,
+    left: Vec<u8>,
+}
+
+impl Index {
+    fn read(entry: &[u8]) -> Result<Self> {
+        let wrong = || reply::wrong("the positions of a batch");
+        let (count, rest) = entry.split_first().ok_or_else(wrong)?;
+        let (parts, rest) = rest.split_first().ok_or_else(wrong)?;
+        let (parts, all) = (*parts, || (0..*count).collect::<Vec<_>>());
+        let Some((present, rest)) = rest.split_first() else { return Ok(Self { parts, present: all(), left: all() }) };
+        let (present, left) = rest.split_at_checked(usize::from(*present)).ok_or_else(wrong)?;
+        let present = if present.is_empty() { all() } else { present.to_vec() };
+        Ok(Self { parts, present, left: left.to_vec() })
+    }
+
+    /// The fields of `own` that have the parts of the batch.
+    fn fields(&self, batch: u64) -> impl Iterator<Item = String> {
+        (1..=self.parts).map(move |part| if part == 1 { batch.to_string() } else { format!("{batch}:{part}") })
+    }
 }
 
 fn fields(value: Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
@@ -93,10 +117,13 @@ mod tests {
 
     #[test]
     fn the_entry_of_a_batch_tells_what_its_row_has_and_what_is_held() {
-        assert_eq!(positions(&[3]).expect("reads"), (vec![0, 1, 2], vec![0, 1, 2]), "nothing has ended");
-        assert_eq!(positions(&[3, 0, 1]).expect("reads"), (vec![0, 1, 2], vec![1]), "the row is whole");
-        assert_eq!(positions(&[9, 2, 4, 7, 7]).expect("reads"), (vec![4, 7], vec![7]), "the row is shortened");
-        assert!(positions(&[]).is_err() && positions(&[9, 200, 1]).is_err());
+        let index = |parts, present: &[u8], left: &[u8]| Index { parts, present: present.into(), left: left.into() };
+        let read = |entry: &[u8]| Index::read(entry).expect("reads");
+        assert_eq!(read(&[3, 1]), index(1, &[0, 1, 2], &[0, 1, 2]), "nothing has ended");
+        assert_eq!(read(&[3, 2, 0, 1]), index(2, &[0, 1, 2], &[1]), "the row is whole");
+        assert_eq!(read(&[9, 1, 2, 4, 7, 7]), index(1, &[4, 7], &[7]), "the row is shortened");
+        assert!(Index::read(&[]).is_err() && Index::read(&[9]).is_err() && Index::read(&[9, 1, 200, 1]).is_err());
+        assert_eq!(index(3, &[], &[]).fields(7).collect::<Vec<_>>(), ["7", "7:2", "7:3"]);
     }
 
     #[test]

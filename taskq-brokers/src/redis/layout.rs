@@ -29,9 +29,9 @@ pub(super) struct Layout {
 /// One migration: a Lua script that gets the namespace as its only argument.
 pub(super) type Step = &'static str;
 
-/// Layout 1 was never part of a release: nobody's tasks are moved, and nobody's are taken for rubbish.
+/// Layouts 1 and 2 were never part of a release: nobody's tasks are moved, and nobody's are taken for rubbish.
 const NEVER_RELEASED: Step =
-    "return redis.error_reply('layout 1 was never released; use another namespace, or delete the keys of this one')";
+    "return redis.error_reply('its layout was never released; use another namespace, or delete the keys of this one')";
 
 /// Which data a server holds: made anew when a namespace is found empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ struct Stored {
 
 impl Layout {
     /// The layout of this version of taskq.
-    pub(super) const PRESENT: Self = Self { version: 2, oldest: 2, steps: &[NEVER_RELEASED] };
+    pub(super) const PRESENT: Self = Self { version: 3, oldest: 3, steps: &[NEVER_RELEASED, NEVER_RELEASED] };
 
     /// Checks the stored layout; writes it if there is none, and migrates it if it is older.
     pub(super) async fn check(&self, fresh: &mut Fresh<'_>, namespace: &Namespace) -> Result<DataId> {

@@ -145,7 +145,11 @@ impl Link {
 
     /// Which connection is the present one; connects if there is none. What was learned on another may no longer hold.
     pub(super) async fn generation(&self) -> Result<u64> {
-        Ok(self.connected().await?.generation)
+        let known = self.present.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|it| it.generation);
+        match known {
+            Some(generation) => Ok(generation),
+            None => Ok(self.connect_once().await?.generation),
+        }
     }
 
     fn present(&self) -> Option<Present> {
@@ -254,7 +258,8 @@ impl Link {
         arguments: impl FnOnce(&mut Cmd),
     ) -> Result<Value> {
         let mut present = self.connected().await?;
-        let mut command = redis::cmd("EVALSHA");
+        let mut command = Cmd::with_capacity(12, 384);
+        command.arg("EVALSHA");
         command.arg(self.scripts.name(script)).arg(1).arg(prefix);
         arguments(&mut command);
         let under_way = self.under_way(&present);

@@ -3,6 +3,7 @@
 //! All keys of one queue share one hash tag, and every transition is one Lua script on that tag: see `scripts/`.
 
 mod address;
+mod arguments;
 mod batches;
 mod bells;
 mod broker;
@@ -20,6 +21,7 @@ mod link;
 mod listener;
 mod lookup;
 mod reply;
+mod rows;
 mod script;
 mod server;
 mod successes;

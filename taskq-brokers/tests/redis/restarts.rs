@@ -64,7 +64,7 @@ async fn a_server_that_lost_its_data_is_reported_by_everybody_once_and_used_agai
     let told = errors.0.lock().expect("not poisoned").clone();
     assert_eq!(told.iter().filter(|text| text.contains("the server has lost its data")).count(), 2, "{told:?}");
 
-    assert!(server.command(&["GET", "taskq:layout"]).text().starts_with("2 2 "));
+    assert!(server.command(&["GET", "taskq:layout"]).text().starts_with("3 3 "));
     enqueue(&first, invocation()).await;
     assert_eq!(second.inspect().queues().await.expect("lists"), [queue()]);
     let error = first.broker().claim(owner, &queue(), 1).await.expect_err("its lease is gone");

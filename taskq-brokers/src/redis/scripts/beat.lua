@@ -8,9 +8,7 @@ local ready = 0
 if call('EXISTS', unpack(READY)) > 0 then
   ready = 1
   if call('EXISTS', p..'c') == 1 then
-    local waiting = -call('ZCARD', p..'c')
-    for _, list in ipairs(READY) do waiting = waiting + call('LLEN', list) end
-    if waiting <= 0 then ready = 0 end
+    if ready_count() <= call('ZCARD', p..'c') then ready = 0 end
   end
 end
 local sweep

@@ -1,5 +1,6 @@
 -- new -> ready, for plain tasks: no delay, no unique key, no own id, no relative expiry.
--- ARGV: batch id, batch bucket, number of families, for each its name and marker, then per priority: digit, count, elements.
+-- ARGV: batch id, batch bucket, number of families, for each its name and marker, how many elements there are beyond the
+-- first of each row, then per priority: digit, count, rows.
 -- Answer: 1 accepted, 0 accepted before.
 local marks = p..'bm:'..ARGV[2]
 if call('HSETNX', marks, ARGV[1], '1') == 0 then return 0 end
@@ -27,7 +28,8 @@ local families = tonumber(ARGV[3])
 for i = 4, 2 + 2 * families, 2 do
   if call('HSETNX', p..'mc', ARGV[i], ARGV[i + 1]) == 0 then join_family(ARGV[i], ARGV[i + 1]) end
 end
-local i = 4 + 2 * families
+local i = 5 + 2 * families
+if ARGV[i - 1] ~= '0' then call('INCRBY', p..'x', ARGV[i - 1]) end
 while i <= #ARGV do
   local count = tonumber(ARGV[i + 1])
   call('LPUSH', p..'r'..ARGV[i], unpack(ARGV, i + 2, i + 1 + count))

@@ -7,7 +7,7 @@ local marks = p..'bm:'..ARGV[2]
 if call('HSETNX', marks, ARGV[1], '1') == 0 then return 0 end
 call('EXPIRE', marks, 600)
 local t = now()
-local answers, became_ready = {}, false
+local answers, became_ready, before, new_alarm = {}, false, nil, false
 
 -- One that was cancelled while ready is known until a claim has dropped it: two of one key in the lists cannot be told apart.
 local function known(key)
@@ -64,11 +64,17 @@ for i = 3, #ARGV, 9 do
       local starts = t
       if ARGV[i + 1] == 'a' then starts = t + tonumber(ARGV[i + 2]) end
       if ARGV[i + 1] == 't' then starts = tonumber(ARGV[i + 2]) end
-      if needs_marker(e) then call('HSET', p..'m', key, marker_of(e)) end
-      if starts > t then put_due('due', e, starts, t) else push_last(e) became_ready = true end
+      if starts > t then
+        before = before or next_due()
+        if put_due('due', e, starts, before) then before, new_alarm = starts, true end
+      else
+        if needs_marker(e) then call('HSET', p..'m', key, marker_of(e)) end
+        push_last(e)
+        became_ready = true
+      end
       answers[#answers + 1] = replaced and {'r', replaced} or {'c'}
     end
   end
 end
-if became_ready then ring(t) end
+if became_ready or new_alarm then ring(t) end
 return answers

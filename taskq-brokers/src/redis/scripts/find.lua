@@ -24,16 +24,14 @@ local function waiting(state, score, e)
 end
 
 -- Who only waits for the end need not know whether it runs, unless only that tells that it has not ended.
-local m, owner, batch, at, index = marker(key), nil, nil, nil, nil
-if channel == '' or not m or #m > 2 then owner, batch, at, index = holder(key) end
+local m, owner, element = marker(key), nil, nil
+if channel == '' or not m or #m > 2 then owner, element = holder(key) end
 if owner then
-  local element
-  each_held(call('HGET', p..'own:'..owner, batch), index, function(e, position) if position == at then element = e end end)
   return {'running', '0', element, owner, call('HGET', p..'pg', key)}
 end
-for set, state in pairs({due = 'scheduled', retry = 'retrying'}) do
-  local score = call('ZSCORE', p..set, key)
-  if score then return waiting(state, score, call('HGET', p..'dueb', key)) end
+local set, chunk, waits = find_due(key)
+if set then
+  return waiting(set == 'due' and 'scheduled' or 'retrying', call('ZSCORE', p..set..':'..chunk, key), waits)
 end
 if m then
   if string.match(sub(m, 3), '^%d') and tonumber(sub(m, 3, 16)) <= t then return {'expired', sub(m, 3, 16), m} end

@@ -1,27 +1,36 @@
 -- What every script shares: the clock, the head of an element, endings, doorbells. KEYS[1] is the queue's prefix
 -- `namespace:{queue}:`; every key below begins with it, so a script touches one hash slot.
 --
--- An element, as it stands in ready lists, in `dueb` and, many in a row, in the batches that owners hold:
+-- An element, as it stands in `dueb` and `retryb` and, several in a row, in ready lists and in the batches that owners hold:
 --   1 deliveries | 2 version | 3 flags | 4 priority digit | 5 max deliveries | 6 class of time to live | 7 attempts
 --   8-10 length of the whole | 11 length of key | key | 14 digits of expiry if flag 2 | length and unique key if flag 4 or
 --   8 | envelope as JSON
 -- Flags: 1 tracked, 2 expires, 4 unique until the end, 8 unique until the start. Deliveries count those hand-outs that a
 -- lost lease ended; the present one is known by its place.
 --
--- What one claim handed out is one batch, numbered by `seq`, and stays together: `own:<owner>` has, by number, its
--- elements in a row. A task is named by its position in there, from 0. `idx:<owner>` has for each batch
---   number         1 byte: how many there were. If some have ended: that byte, how many the row still has (0 for all),
---                  their positions if not all, and the positions that are held
---   k<number>      the keys by position, each after its length
+-- An entry of a ready list is a row: of one element, or of several that were enqueued together, are plain (no flag but 1)
+-- and siblings. `x` counts the elements beyond the first of each row. Lua hashes every byte of every string that it makes,
+-- so what costs time here is bytes, and a row that is moved as it is costs them once.
+--
+-- What one claim handed out is one batch, numbered by `seq`, and stays together: `own:<owner>` has its elements in one or
+-- more parts, rows in turn, by number, `number:2`, `number:3` and so on. A task is named by its position in all of them,
+-- from 0. `idx:<owner>` has for each batch
+--   number         2 bytes: how many tasks there were, how many parts there are. If some have ended: those bytes, how many
+--                  the parts still have (0 for all), their positions if not all, and the positions that are held
+--   k<number>      for each part of one family that family, else its keys; each after its length
 -- To be in there and held *is* the lease. A token is the number and the position.
 --
 -- Keys that are enqueued together are siblings: UUIDs that differ in their last byte alone. The other fifteen name the
 -- family. What is kept of many siblings is kept once for all of them:
---   m    by key: the marker of one live task, see `marker_of`
---   mc   by family: class, and a bit for each live sibling that has no marker of its own
+--   m    by key: the marker of one live task, see `marker_of`; a scheduled one needs none
+--   mc   by family: class, and a bit for each live sibling that has no marker of its own, and for no other
 --   res  buckets of results. By key: state, number of the batch or eight zero bytes, attempts ':' time ':' result. By
 --        family, segments in a row: 's', number of the batch, 1 byte attempts, 8 time, 4 length, and in it for each
 --        sibling 1 byte which, 3 length, result
+--
+-- What waits for its time, in `due` or `retry`, is kept in chunks: `due` has their names by the first time in them, and
+-- `due:<name>` up to 128 keys by time, which the server keeps in one piece of memory. `dueb` has by key 4 bytes of name and
+-- the element. Chunks do not overlap. A full one is split, or, if what comes is later than all in it, another one begins.
 --
 -- Blocks are parted by blank lines. A script is loaded with those blocks alone that it needs: defining functions takes
 -- longer than most commands.
@@ -112,29 +121,41 @@ local function family_of(key)
   if #key == 16 and byte(key, 9) >= 128 then return sub(key, 1, 15), byte(key, 16) end
 end
 
--- Takes siblings out of their family's marker; `mask` has a bit for each.
+-- Takes siblings out of their family's marker; `mask` has a bit for each. Answers whether all of them were in it.
 local function strike(family, mask)
   local marker = call('HGET', p..'mc', family)
-  if not marker then return end
+  if not marker then return false end
   if sub(marker, 2) == mask then
     call('HDEL', p..'mc', family)
-    return
+    return true
   end
-  local left, last = {sub(marker, 1, 1)}, 1
-  for i = 2, #marker do
-    local bits = band(byte(marker, i), bit.bnot(byte(mask, i - 1) or 0))
+  local left, last, were_in = {sub(marker, 1, 1)}, 1, true
+  for i = 2, math.max(#marker, #mask + 1) do
+    local before, struck = byte(marker, i) or 0, byte(mask, i - 1) or 0
+    local bits = band(before, bit.bnot(struck))
+    if band(before, struck) ~= struck then were_in = false end
     left[i] = char(bits)
     if bits ~= 0 then last = i end
   end
   if last == 1 then call('HDEL', p..'mc', family) else call('HSET', p..'mc', family, table.concat(left, '', 1, last)) end
+  return were_in
 end
 
 local function mask_of(at) return string.rep('\0', math.floor(at / 8))..char(bit.lshift(1, at % 8)) end
 
--- The marker of a live task: its own, or one made from its family's.
+-- From now on the task has a marker of its own.
+local function mark(key, marker)
+  call('HSET', p..'m', key, marker)
+  local family, at = family_of(key)
+  if family then strike(family, mask_of(at)) end
+end
+
+-- The marker of a live task: its own, or one made from its element or its family's.
 local function marker(key)
   local own = call('HGET', p..'m', key)
   if own then return own end
+  local scheduled = call('HGET', p..'dueb', key)
+  if scheduled then return needs_marker(sub(scheduled, 5)) and marker_of(sub(scheduled, 5)) end
   local family, at = family_of(key)
   if not family then return nil end
   local shared = call('HGET', p..'mc', family)
@@ -145,7 +166,7 @@ end
 
 -- The task has ended.
 local function unmark(key)
-  call('HDEL', p..'m', key)
+  if call('HDEL', p..'m', key) == 1 then return end
   local family, at = family_of(key)
   if family then strike(family, mask_of(at)) end
 end
@@ -261,7 +282,7 @@ local function hand(e, t)
   call('ZREM', p..'idle', owner)
   local batch = number(call('INCR', p..'seq'))
   call('HSET', p..'own:'..owner, batch, e)
-  call('HSET', p..'idx:'..owner, batch, '\1', 'k'..batch, sub(e, 11, 11 + byte(e, 11)))
+  call('HSET', p..'idx:'..owner, batch, '\1\1', 'k'..batch, sub(e, 11, 11 + byte(e, 11)))
   call('SET', p..'hand:'..owner, batch..':'..e)
   call('LPUSH', p..'bell:'..owner, batch..':'..e)
   call('PEXPIRE', p..'bell:'..owner, 60000)
@@ -285,28 +306,94 @@ end
 local function push_last(e) call('LPUSH', p..'r'..sub(e, 4, 4), e) end
 local function push_first(e) call('RPUSH', p..'r'..sub(e, 4, 4), e) end
 
+-- Tasks in ready lists, those that a claim will drop included.
+local function ready_count()
+  local ready = tonumber(call('GET', p..'x') or 0)
+  for _, list in ipairs(READY) do ready = ready + call('LLEN', list) end
+  return ready
+end
+
+local function new_chunk(set)
+  local name
+  repeat name = string.format('%010d', call('INCR', p..'seq') % 4294967296) until call('EXISTS', p..set..':'..name) == 0
+  return name
+end
+
+local function in_chunk(name, e) return struct.pack('>I4', tonumber(name))..e end
+
+-- Moves the later half of a chunk to a new one; answers its name and its first time.
+local function split_chunk(set, chunk)
+  local later, name = call('ZRANGE', p..set..':'..chunk, 64, -1, 'WITHSCORES'), new_chunk(set)
+  local keys, scores, fields = {}, {}, {}
+  for i = 1, #later, 2 do
+    keys[#keys + 1] = later[i]
+    scores[i], scores[i + 1] = later[i + 1], later[i]
+  end
+  local stored = call('HMGET', p..set..'b', unpack(keys))
+  for i, key in ipairs(keys) do fields[2 * i - 1], fields[2 * i] = key, in_chunk(name, sub(stored[i] or '', 5)) end
+  call('ZADD', p..set..':'..name, unpack(scores))
+  call('ZADD', p..set, later[2], name)
+  call('HSET', p..set..'b', unpack(fields))
+  call('ZREM', p..set..':'..chunk, unpack(keys))
+  return name, tonumber(later[2])
+end
+
+-- The chunk where a time belongs.
+local function chunk_for(set, at)
+  local chunk = call('ZRANGE', p..set, number(at), '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, 1)[1]
+    or call('ZRANGE', p..set, 0, 0)[1]
+  if not chunk then return new_chunk(set) end
+  if call('ZCARD', p..set..':'..chunk) < 128 then return chunk end
+  if at >= tonumber(call('ZRANGE', p..set..':'..chunk, -1, -1, 'WITHSCORES')[2]) then return new_chunk(set) end
+  local later, first = split_chunk(set, chunk)
+  return at >= first and later or chunk
+end
+
+-- What is left of a chunk of which something was taken.
+local function tidy_chunk(set, chunk)
+  local first = call('ZRANGE', p..set..':'..chunk, 0, 0, 'WITHSCORES')
+  if first[2] then call('ZADD', p..set, first[2], chunk) else call('ZREM', p..set, chunk) end
+end
+
+-- A task that waits for its time: in which set and chunk, and its element.
+local function find_due(key)
+  for _, set in ipairs({'due', 'retry'}) do
+    local stored = call('HGET', p..set..'b', key)
+    if stored then return set, string.format('%010d', struct.unpack('>I4', stored)), sub(stored, 5) end
+  end
+end
+
 -- scheduled, retrying -> ready, when due.
 local function promote(t, limit)
   local moved = 0
   for _, set in ipairs({'due', 'retry'}) do
-    local keys = call('ZRANGEBYSCORE', p..set, '-inf', number(t), 'LIMIT', 0, limit - moved)
-    if #keys > 0 then
-      local lists, elements = {}, call('HMGET', p..'dueb', unpack(keys))
+    while moved < limit do
+      local chunk = call('ZRANGE', p..set, '-inf', number(t), 'BYSCORE', 'LIMIT', 0, 1)[1]
+      if not chunk then break end
+      local keys = call('ZRANGE', p..set..':'..chunk, '-inf', number(t), 'BYSCORE', 'LIMIT', 0, limit - moved)
+      local lists, markers, stored = {}, {}, #keys > 0 and call('HMGET', p..set..'b', unpack(keys)) or {}
       for i = 1, #keys do
-        local e = elements[i]
-        if e then
+        if stored[i] then
+          local e = sub(stored[i], 5)
           local priority = sub(e, 4, 4)
           local list = lists[priority]
           if list then list[#list + 1] = e else lists[priority] = {e} end
+          if set == 'due' and needs_marker(e) then
+            markers[#markers + 1] = keys[i]
+            markers[#markers + 1] = marker_of(e)
+          end
         end
       end
       -- First here, then no longer there: a right taken away half-way may double a task and must not lose it.
+      if #markers > 0 then call('HSET', p..'m', unpack(markers)) end
       for priority, list in pairs(lists) do call('LPUSH', p..'r'..priority, unpack(list)) end
-      call('ZREM', p..set, unpack(keys))
-      call('HDEL', p..'dueb', unpack(keys))
+      if #keys > 0 then
+        call('ZREM', p..set..':'..chunk, unpack(keys))
+        call('HDEL', p..set..'b', unpack(keys))
+      end
+      tidy_chunk(set, chunk)
       moved = moved + #keys
     end
-    if moved >= limit then break end
   end
   return moved
 end
@@ -320,13 +407,13 @@ local function next_due()
   return first
 end
 
-local function put_due(set, e, at, t)
-  local key = key_of(e)
-  local before = next_due()
-  call('HSET', p..'dueb', key, e)
-  call('ZADD', p..set, number(at), key)
-  -- Whoever waits has to set its alarm anew.
-  if not before or at < before then ring(t) end
+-- Answers whether it is due before everything else: then whoever waits has to set its alarm anew.
+local function put_due(set, e, at, before)
+  local key, chunk = key_of(e), chunk_for(set, at)
+  call('HSET', p..set..'b', key, in_chunk(chunk, e))
+  call('ZADD', p..set..':'..chunk, number(at), key)
+  call('ZADD', p..set, 'LT', number(at), chunk)
+  return not before or at < before
 end
 
 local function bury(e, reason, t)
@@ -341,40 +428,50 @@ end
 -- Everybody who may hold tasks: from joining on, until nothing is left to hand back.
 local function owners() return call('ZRANGE', p..'owners', 0, -1) end
 
--- Positions as a table of what a batch of n has left, by its entry in `idx`.
+-- Positions as a table of what a batch has left, by its entry in `idx`.
 local function left_of(index)
-  local left, n = {}, byte(index)
-  if #index == 1 then
-    for at = 0, n - 1 do left[at] = true end
+  local left = {}
+  if #index == 2 then
+    for at = 0, byte(index) - 1 do left[at] = true end
     return left
   end
-  for i = 3 + byte(index, 2), #index do left[byte(index, i)] = true end
+  for i = 4 + byte(index, 3), #index do left[byte(index, i)] = true end
   return left
 end
 
-local function held_count(index) return #index == 1 and byte(index) or #index - 2 - byte(index, 2) end
+local function held_count(index) return #index == 2 and byte(index) or #index - 3 - byte(index, 3) end
+
+-- The fields of `own` that have the parts of a batch.
+local function parts_of(batch, index)
+  local fields = {batch}
+  for part = 2, byte(index, 2) do fields[part] = batch..':'..part end
+  return fields
+end
+
+-- All parts of a batch as one row.
+local function row_of(owner, batch, index)
+  local parts = call('HMGET', p..'own:'..owner, unpack(parts_of(batch, index)))
+  for i = 1, #parts do parts[i] = parts[i] or '' end
+  return table.concat(parts)
+end
 
 -- Calls a function with each element that a batch still holds and its position, in order.
 local function each_held(row, index, see)
-  local left, kept, start = left_of(index), #index > 1 and byte(index, 2) or 0, 1
+  local left, kept, start = left_of(index), #index > 2 and byte(index, 3) or 0, 1
   for i = 1, kept > 0 and kept or byte(index) do
-    local at = kept > 0 and byte(index, 2 + i) or i - 1
+    local at = kept > 0 and byte(index, 3 + i) or i - 1
     local a, b, c = byte(row, start + 7, start + 9)
+    if not c then return end
     local length = a * 65536 + b * 256 + c
     if left[at] then see(sub(row, start, start + length - 1), at) end
     start = start + length
   end
 end
 
--- The keys of a batch by position.
+-- The keys of what a batch still holds, by position.
 local function keys_at(owner, batch, index)
-  local all, keys, start = call('HGET', p..'idx:'..owner, 'k'..batch) or '', {}, 1
-  for at = 0, byte(index) - 1 do
-    local n = byte(all, start)
-    if not n then break end
-    keys[at] = sub(all, start + 1, start + n)
-    start = start + 1 + n
-  end
+  local keys = {}
+  each_held(row_of(owner, batch, index), index, function(e, at) keys[at] = key_of(e) end)
   return keys
 end
 
@@ -382,7 +479,7 @@ end
 local function held_of(owner, batch, positions)
   local index = call('HGET', p..'idx:'..owner, batch)
   if not index then return nil, '' end
-  if #positions == byte(index) and #index == 1 then return index, positions end
+  if #positions == byte(index) and #index == 2 then return index, positions end
   local left, held = left_of(index), {}
   for i = 1, #positions do
     local at = byte(positions, i)
@@ -394,49 +491,47 @@ local function held_of(owner, batch, positions)
   return index, table.concat(held)
 end
 
+-- The batch has nothing left.
+local function forget_batch(owner, batch, index)
+  call('HDEL', p..'own:'..owner, unpack(parts_of(batch, index)))
+  call('HDEL', p..'idx:'..owner, batch, 'k'..batch)
+end
+
 -- Takes ended positions out of a batch. When little is left of a long row, what ended no longer takes up memory.
 local function let_go(owner, batch, index, ended)
-  local own, idx, n = p..'own:'..owner, p..'idx:'..owner, byte(index)
-  if #index == 1 and #ended == n then
-    call('HDEL', own, batch)
-    call('HDEL', idx, batch, 'k'..batch)
-    return
-  end
-  local left, kept = left_of(index), #index > 1 and byte(index, 2) or 0
+  local own, n = p..'own:'..owner, byte(index)
+  if #index == 2 and #ended == n then return forget_batch(owner, batch, index) end
+  local left, kept = left_of(index), #index > 2 and byte(index, 3) or 0
   for i = 1, #ended do left[byte(ended, i)] = nil end
   local rest = {}
   for at = 0, n - 1 do if left[at] then rest[#rest + 1] = char(at) end end
-  if #rest == 0 then
-    call('HDEL', own, batch)
-    call('HDEL', idx, batch, 'k'..batch)
-    return
-  end
+  if #rest == 0 then return forget_batch(owner, batch, index) end
   local positions = table.concat(rest)
-  local places = kept > 0 and sub(index, 2, 2 + kept) or '\0'
-  if #rest * 4 <= (kept > 0 and kept or n) and call('HSTRLEN', own, batch) > 16384 then
-    local elements = {}
-    each_held(call('HGET', own, batch), char(n)..places..positions, function(e) elements[#elements + 1] = e end)
+  local head, places = sub(index, 1, 2), kept > 0 and sub(index, 3, 3 + kept) or '\0'
+  if #rest * 4 <= (kept > 0 and kept or n) and (byte(index, 2) > 1 or call('HSTRLEN', own, batch) > 16384) then
+    local elements, row, fields = {}, row_of(owner, batch, index), parts_of(batch, index)
+    each_held(row, head..places..positions, function(e) elements[#elements + 1] = e end)
     call('HSET', own, batch, table.concat(elements))
-    places = char(#rest)..positions
+    if #fields > 1 then call('HDEL', own, unpack(fields, 2)) end
+    head, places = char(n, 1), char(#rest)..positions
   end
-  call('HSET', idx, batch, char(n)..places..positions)
+  call('HSET', p..'idx:'..owner, batch, head..places..positions)
 end
 
--- The owner, batch and position that hold a key, and the batch's entry in `idx`.
+-- The owner that holds a key, and the element.
 local function holder(key)
+  local family = family_of(key) or key
   for _, owner in ipairs(owners()) do
     local fields = call('HGETALL', p..'idx:'..owner)
     local indexes = {}
     for i = 1, #fields, 2 do indexes[fields[i]] = fields[i + 1] end
     for field, keys in pairs(indexes) do
-      if byte(field) == 107 and string.find(keys, key, 1, true) then
-        local batch = sub(field, 2)
-        local left, start = left_of(indexes[batch]), 1
-        for at = 0, byte(indexes[batch]) - 1 do
-          local n = byte(keys, start)
-          if left[at] and sub(keys, start + 1, start + n) == key then return owner, batch, at, indexes[batch] end
-          start = start + 1 + n
-        end
+      if byte(field) == 107 and string.find(keys, family, 1, true) then
+        local batch, element = sub(field, 2), nil
+        each_held(row_of(owner, batch, indexes[batch]), indexes[batch], function(e)
+          if key_of(e) == key then element = e end
+        end)
+        if element then return owner, element end
       end
     end
   end
@@ -444,14 +539,14 @@ end
 
 -- Ends a task that waits, by key: how, if there was one.
 local function end_waiting(key, t)
-  for _, set in ipairs({'due', 'retry'}) do
-    if call('ZREM', p..set, key) == 1 then
-      local e = call('HGET', p..'dueb', key)
-      call('HDEL', p..'dueb', key)
-      if expired(e, t) then end_element(e, 'x', t) return 'expired' end
-      end_element(e, 'c', t)
-      return 'cancelled'
-    end
+  local set, chunk, e = find_due(key)
+  if set then
+    call('ZREM', p..set..':'..chunk, key)
+    call('HDEL', p..set..'b', key)
+    tidy_chunk(set, chunk)
+    if expired(e, t) then end_element(e, 'x', t) return 'expired' end
+    end_element(e, 'c', t)
+    return 'cancelled'
   end
   local m = marker(key)
   if not m then return nil end
@@ -495,12 +590,14 @@ end
 local function drain_owner(owner, limit, count_deliveries, t)
   local own, idx = p..'own:'..owner, p..'idx:'..owner
   local batches, elements, keys, ended, bytes = {}, {}, {}, {}, 0
+  -- The names of further parts are no numbers.
   for _, field in ipairs(call('HKEYS', own)) do batches[#batches + 1] = tonumber(field) end
   -- The oldest tasks come to stand before all others, so the newest go back first.
   table.sort(batches, function(a, b) return a > b end)
   while #ended < #batches and #keys < limit and bytes < 1048576 do
     local batch = number(batches[#ended + 1])
-    local row, index = call('HGET', own, batch), call('HGET', idx, batch) or '\0'
+    local index = call('HGET', idx, batch) or '\0\1'
+    local row = row_of(owner, batch, index)
     local held, positions, from = {}, {}, nil
     bytes = bytes + #row
     each_held(row, index, function(e, at) held[#held + 1] = {e, at} end)
@@ -525,8 +622,7 @@ local function drain_owner(owner, limit, count_deliveries, t)
   end
   for _, part in ipairs(ended) do
     if part[4] then
-      call('HDEL', own, part[1])
-      call('HDEL', idx, part[1], 'k'..part[1])
+      forget_batch(owner, part[1], part[2])
     else
       let_go(owner, part[1], part[2], part[3])
     end

@@ -5,7 +5,7 @@
 -- Answer: a string of 1 (applied) and 0 (fenced).
 local owner, t = ARGV[1], now()
 local living = alive(owner, t)
-local answer, became_ready = {}, false
+local answer, became_ready, new_alarm = {}, false, false
 for i = 2, #ARGV, 5 do
   local batch, position, e, what, with = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local key = key_of(e)
@@ -25,8 +25,13 @@ for i = 2, #ARGV, 5 do
     elseif what == 'd' then
       bury(e, with, t)
     else
-      if needs_marker(e) and marker(key) ~= marker_of(e) then call('HSET', p..'m', key, marker_of(e)) end
-      if what == 'r' then put_due('retry', e, t + tonumber(with), t) else push_first(e) became_ready = true end
+      if needs_marker(e) and marker(key) ~= marker_of(e) then mark(key, marker_of(e)) end
+      if what == 'r' then
+        new_alarm = put_due('retry', e, t + tonumber(with), next_due()) or new_alarm
+      else
+        push_first(e)
+        became_ready = true
+      end
     end
     -- Only now: an error half-way, such as a right taken away, must not leave the task nowhere.
     let_go(owner, batch, index, held)
@@ -36,5 +41,5 @@ for i = 2, #ARGV, 5 do
     answer[#answer + 1] = band(byte(e, 3), 1) ~= 0 and ended_by(key, batch, t) and '1' or '0'
   end
 end
-if became_ready then ring(t) end
+if became_ready or new_alarm then ring(t) end
 return table.concat(answer)

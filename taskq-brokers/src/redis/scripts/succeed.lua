@@ -6,7 +6,6 @@
 local owner, t = ARGV[1], now()
 local living = alive(owner, t)
 local noticed = call('EXISTS', p..'pg', p..'cr', p..'w') > 0
-local have_markers = call('EXISTS', p..'m') == 1
 local answer, i = {}, 2
 
 -- Keeps each result of a family by its key.
@@ -51,6 +50,18 @@ local function held_entries(entries, members, held)
   return table.concat(kept), table.concat(mask)
 end
 
+-- The members of a family whose bits are not in its marker have markers of their own.
+local function unmark_siblings(family, mask, entries)
+  if strike(family, mask) then return end
+  local keys, at = {}, 1
+  while at <= #entries do
+    local which, a, b, c = byte(entries, at, at + 3)
+    keys[#keys + 1] = family..char(which)
+    at = at + 4 + a * 65536 + b * 256 + c
+  end
+  call('HDEL', p..'m', unpack(keys))
+end
+
 -- Tells of those who have waiters: what the bucket keeps of each.
 local function tell_group(name, family, mask_or_key, members, keys, held)
   for n = 1, #members do
@@ -76,7 +87,7 @@ local function end_group(at, token, held, keys)
     if held then entries, mask = held_entries(entries, members, held) end
     if entries == '' then return end
     keep(name, family, token, attempts, entries)
-    strike(family, mask)
+    unmark_siblings(family, mask, entries)
   end
   touch(name, class, t)
   if noticed then tell_group(name, family, ARGV[at + 5], members, keys, held) end
@@ -91,7 +102,7 @@ while i <= #ARGV do
     for n = 1, #ended do held[byte(ended, n)] = true end
     for n = 1, #positions do flags[n] = held[byte(positions, n)] and '1' or '0' end
   end
-  local keys = ended ~= '' and (noticed or have_markers and groups > 0) and keys_at(owner, batch, index)
+  local keys = ended ~= '' and noticed and keys_at(owner, batch, index)
   i = i + 3
   for _ = 1, groups do
     if ended ~= '' then end_group(i, struct.pack('>I8', batch), held, keys) end
@@ -102,12 +113,9 @@ while i <= #ARGV do
     if keys then
       local ended_keys = {}
       for n = 1, #ended do ended_keys[n] = keys[byte(ended, n)] end
-      if have_markers and groups > 0 then call('HDEL', p..'m', unpack(ended_keys)) end
-      if noticed then
-        call('HDEL', p..'pg', unpack(ended_keys))
-        call('HDEL', p..'cr', unpack(ended_keys))
-        for n = 1, #ended_keys do tell(ended_keys[n]) end
-      end
+      call('HDEL', p..'pg', unpack(ended_keys))
+      call('HDEL', p..'cr', unpack(ended_keys))
+      for n = 1, #ended_keys do tell(ended_keys[n]) end
     end
   end
   answer[#answer + 1] = flags and table.concat(flags) or '1'
