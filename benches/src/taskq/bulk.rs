@@ -4,7 +4,7 @@ use bench_driver::{Job, Outcome, Report, Spent};
 
 use crate::{
     stage::Stage,
-    tasks::{TEXT, noop, noop_untracked},
+    tasks::{TEXT, mute, noop},
 };
 
 /// Tasks a second that will have results. Between the phases is what they take in memory.
@@ -24,7 +24,7 @@ pub(crate) async fn enqueue_all_untracked(job: &Job) -> Outcome<Report> {
     let stage = Stage::open(job, 0).await?;
     job.phase("empty").await?;
     let spent = Spent::new();
-    let tasks = (0..job.tasks).map(|n| noop_untracked::with(n, TEXT.to_owned()));
+    let tasks = (0..job.tasks).map(|n| mute::with(n, TEXT.to_owned()));
     let handles = stage.client.enqueue_all(tasks).await?;
     let rate = spent.rate(job.tasks);
     drop(handles);

@@ -8,7 +8,7 @@ use std::{
 use bench_driver::{Job, Outcome};
 use taskq::{Client, Connection, Tally, Worker, WorkerHandle};
 
-use crate::tasks::{App, QUEUE, TEXT, noop, noop_untracked};
+use crate::tasks::{App, QUEUE, TEXT, mute, noop};
 
 /// How often it is looked whether all is done. No faster timer is in the runtime.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(1);
@@ -54,7 +54,7 @@ impl Stage {
     /// Enqueues tasks without results.
     pub(crate) async fn fill_untracked(&self, tasks: Range<u64>) -> Outcome<()> {
         for part in parts(tasks) {
-            self.client.enqueue_all(part.map(|n| noop_untracked::with(n, TEXT.to_owned()))).await?;
+            self.client.enqueue_all(part.map(|n| mute::with(n, TEXT.to_owned()))).await?;
         }
         Ok(())
     }

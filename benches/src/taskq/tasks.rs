@@ -45,9 +45,9 @@ pub(crate) async fn noop(ctx: &Context<App>, n: u64, text: String) -> u64 {
     n
 }
 
-/// The same without a result.
+/// The same without a result. The names are equally long, for bytes are compared.
 #[task(queue = QUEUE, no_result)]
-pub(crate) async fn noop_untracked(ctx: &Context<App>, n: u64, text: String) {
+pub(crate) async fn mute(ctx: &Context<App>, n: u64, text: String) {
     drop(text);
     ctx.app().ledger.ran(n);
 }
