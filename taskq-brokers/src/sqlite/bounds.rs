@@ -27,8 +27,8 @@ pub(super) const STATEMENTS: usize = 80;
 /// Page cache of each connection, in KiB.
 pub(super) const CACHE_KIB: i64 = 16 * 1024;
 
-/// Pages in the write-ahead log before they are moved into the file: 16 MiB, one pause of some ms for 4,000 pages.
-pub(super) const CHECKPOINT_PAGES: i64 = 4_000;
+/// Pages in the write-ahead log before they are moved into the file: 16 MiB, which takes some 20 ms beside the writer.
+pub(super) const CHECKPOINT_PAGES: u64 = 4_000;
 
 /// Bytes that the write-ahead log is cut back to after a burst.
 pub(super) const LOG_BYTES: i64 = 64 * 1024 * 1024;

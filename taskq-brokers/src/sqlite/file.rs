@@ -8,7 +8,7 @@ use taskq_core::error::ErrorKind;
 
 use super::{
     address::{Address, Synchronous},
-    bounds::{BUSY_PATIENCE, CACHE_KIB, CHECKPOINT_PAGES, LOG_BYTES, STATEMENTS},
+    bounds::{BUSY_PATIENCE, CACHE_KIB, LOG_BYTES, STATEMENTS},
     busy::Turns,
     failure::Failure,
     layout::Layout,
@@ -22,13 +22,7 @@ pub(super) fn open_to_write(address: &Address, layout: Layout, turns: &mut Turns
     database.busy_timeout(Duration::ZERO)?;
     turns.patiently(|| layout.recognise(&database))?;
     turns.patiently(|| use_write_ahead_log(&database))?;
-    database.pragma_update(None, "synchronous", address.synchronous.as_pragma())?;
-    if address.synchronous == Synchronous::Full {
-        // Only macOS knows the difference: there a plain fsync leaves data in the disk's cache.
-        database.pragma_update(None, "fullfsync", true)?;
-        database.pragma_update(None, "checkpoint_fullfsync", true)?;
-    }
-    database.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    wait_for_the_disk(&database, address)?;
     database.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     turns.patiently(|| layout.establish(&database, &mut Turns::new(0)))?;
     if let Some(pages) = address.max_pages {
@@ -44,6 +38,23 @@ pub(super) fn open_to_read(address: &Address) -> Result<Database, Failure> {
     database.busy_timeout(BUSY_PATIENCE)?;
     database.pragma_update(None, "query_only", true)?;
     Ok(database)
+}
+
+/// Opens the file, which exists, to move the log into it.
+pub(super) fn open_to_checkpoint(address: &Address) -> Result<Database, Failure> {
+    let database = open(address, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    wait_for_the_disk(&database, address)?;
+    Ok(database)
+}
+
+fn wait_for_the_disk(database: &Database, address: &Address) -> Result<(), Failure> {
+    database.pragma_update(None, "synchronous", address.synchronous.as_pragma())?;
+    if address.synchronous == Synchronous::Full {
+        // Only macOS knows the difference: there a plain fsync leaves data in the disk's cache.
+        database.pragma_update(None, "fullfsync", true)?;
+        database.pragma_update(None, "checkpoint_fullfsync", true)?;
+    }
+    Ok(())
 }
 
 fn open(address: &Address, flags: OpenFlags) -> Result<Database, Failure> {

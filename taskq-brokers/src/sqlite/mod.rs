@@ -13,8 +13,8 @@
 //!
 //! Every state change is a *step*: a function over an open transaction (`enqueue.rs`, `claim.rs`, `settle.rs`, `lease.rs`,
 //! `sweep.rs`, `cancel.rs`). The writer runs as many steps as are queued in one `BEGIN IMMEDIATE` transaction, each in a
-//! savepoint of its own, commits once, answers all, then rings the bells of whoever waits. `schema.sql` is the table of
-//! `state.rs` as columns.
+//! savepoint of its own, commits once, answers all, then rings the bells of whoever waits. What gathers in the log is moved
+//! into the file beside it (`checkpoint.rs`). `schema.sql` is the table of `state.rs` as columns.
 
 mod address;
 mod bell;
@@ -23,6 +23,7 @@ mod bounds;
 mod broker;
 mod busy;
 mod cancel;
+mod checkpoint;
 mod claim;
 mod control;
 mod enqueue;

@@ -17,8 +17,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     address::{Address, Synchronous},
     boot::Boot,
-    bounds::{BACKLOG, GROUP},
+    bounds::{BACKLOG, CHECKPOINT_PAGES, GROUP},
     busy::Turns,
+    checkpoint::Checkpoints,
     failure::Failure,
     file,
     layout::Layout,
@@ -109,8 +110,12 @@ impl Writer {
         let (own_address, own_clock, guard) = (address.clone(), clock.clone(), clock.at_work());
         let run = move || {
             let mut turns = Turns::new(u64::from(std::process::id()) ^ own_clock.now().as_millis().unsigned_abs());
-            let database = match file::open_to_write(&own_address, layout, &mut turns) {
-                Ok(database) => database,
+            let opened = file::open_to_write(&own_address, layout, &mut turns).and_then(|mut database| {
+                let checkpoints = Checkpoints::of(&mut database, &own_address, CHECKPOINT_PAGES)?;
+                Ok((database, checkpoints))
+            });
+            let (database, checkpoints) = match opened {
+                Ok(opened) => opened,
                 Err(failure) => return drop(say.send(Err(failure))),
             };
             say.send(Ok(())).ok();
@@ -120,6 +125,7 @@ impl Writer {
             let (last_commit, seen) = (Duration::ZERO, [0; 2]);
             let (clock, promised) = (own_clock, own_address.synchronous);
             let scribe = Scribe {
+                checkpoints,
                 database,
                 promised,
                 present: promised,
@@ -207,6 +213,8 @@ impl Changes {
 
 /// What the thread works with.
 struct Scribe {
+    // Dropped first, so that it is the writer who closes the file last.
+    checkpoints: Checkpoints,
     database: Database,
     promised: Synchronous,
     /// How the database is set at the moment.
@@ -251,6 +259,7 @@ impl Scribe {
             }
             // Simulated time stands still until everybody concerned has been woken.
             drop(guards);
+            self.checkpoints.keep_short(&self.database);
         }
     }
 
