@@ -27,6 +27,7 @@ mod redis_program;
 mod reserved_port;
 
 mod child_process;
+mod fault_proxy;
 mod pid_file;
 mod printed_lines;
 
@@ -36,6 +37,7 @@ mod temp_folder;
 pub use certificates::Certificates;
 pub use child_process::ChildProcess;
 pub use example_program::example_program;
+pub use fault_proxy::{Fault, FaultProxy};
 pub use redis_connection::{RedisConnection, Reply};
 pub use redis_program::redis_program;
 pub use redis_server::RedisServer;
