@@ -26,7 +26,7 @@ use taskq::Connection;
 use taskq_core::{
     Envelope, Invocation, Payload, QueueName, WorkerId,
     broker::{Claimed, Ending, Settled, Settlement},
-    id::{BatchId, Owner},
+    id::{BatchId, ClaimNumber, Owner},
 };
 use tempfile::TempDir;
 
@@ -209,7 +209,7 @@ impl Caller {
             if calls % CALLS_PER_BEAT == 0 {
                 self.beat().await?;
             }
-            let claimed = broker.claim(self.owner, &self.queue, batch.min(count - done)).await?.claimed;
+            let claimed = broker.claim(self.owner, &self.queue, batch.min(count - done), ClaimNumber(1)).await?.claimed;
             if claimed.is_empty() {
                 broker.work_arrived(&[(self.owner, self.queue.clone())], Duration::from_secs(1)).await?;
                 continue;

@@ -13,7 +13,7 @@ use serde_json::json;
 use taskq_core::{
     Clock, Connection, Invocation, Payload, QueueName, TaskId, WorkerId,
     broker::{Claimed, Ending, Settled, Settlement},
-    id::{BatchId, Owner},
+    id::{BatchId, ClaimNumber, Owner},
 };
 
 /// Far longer than any wait that is answered.
@@ -59,7 +59,7 @@ async fn work_until_killed(url: &str) {
     }
     loop {
         connection.broker().beat(&[(owner, queue())]).await.expect("beats");
-        for claimed in connection.broker().claim(owner, &queue(), 5).await.expect("claims").claimed {
+        for claimed in connection.broker().claim(owner, &queue(), 5, ClaimNumber(1)).await.expect("claims").claimed {
             let id = claimed.envelope.id.clone();
             println!("claimed {id}");
             assert_eq!(succeed(&connection, owner, claimed).await, Settled::Applied);
@@ -126,7 +126,8 @@ async fn wait_for_work(url: &str) {
             connection.broker().work_arrived(&[(owner, queue())], BOUND).await.expect("waits");
             assert!(begun.elapsed() < BOUND, "nobody was noticed");
             connection.broker().beat(&[(owner, queue())]).await.expect("beats");
-            let mut claimed = connection.broker().claim(owner, &queue(), 1).await.expect("claims").claimed;
+            let mut claimed =
+                connection.broker().claim(owner, &queue(), 1, ClaimNumber(1)).await.expect("claims").claimed;
             if let Some(claimed) = claimed.pop() {
                 break claimed;
             }

@@ -1,5 +1,7 @@
 //! The brokers of taskq: SQLite and Redis behind one contract
 
+#[doc(hidden)]
+pub mod patch;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "sqlite")]

@@ -40,7 +40,7 @@ use std::{
 use taskq_core::{
     Client, Clock, Connection, Envelope, Invocation, Payload, QueueName, Result, State, TaskId, WorkerId,
     broker::{Accepted, Claimed, Ending, Settled, Settlement},
-    id::{BatchId, Owner},
+    id::{BatchId, ClaimNumber, Owner},
     invocation::AnyTask,
 };
 use taskq_test_support::RedisServer;
@@ -91,7 +91,7 @@ async fn join(connection: &Connection) -> Owner {
 }
 
 async fn claim(connection: &Connection, owner: Owner, count: usize) -> Vec<Claimed> {
-    connection.broker().claim(owner, &queue(), count).await.expect("claims").claimed
+    connection.broker().claim(owner, &queue(), count, ClaimNumber(1)).await.expect("claims").claimed
 }
 
 async fn claim_one(connection: &Connection, owner: Owner) -> Claimed {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use taskq_core::{
     Clock, Connection, Envelope, Invocation, Payload, QueueName, TaskId, WorkerId,
     broker::{Accepted, Claimed, Ending, Settled, Settlement},
-    id::{BatchId, Owner},
+    id::{BatchId, ClaimNumber, Owner},
 };
 use tempfile::TempDir;
 
@@ -86,7 +86,7 @@ async fn join(connection: &Connection) -> Owner {
 }
 
 async fn claim(connection: &Connection, owner: Owner, count: usize) -> Vec<Claimed> {
-    connection.broker().claim(owner, &queue(), count).await.expect("claims").claimed
+    connection.broker().claim(owner, &queue(), count, ClaimNumber(1)).await.expect("claims").claimed
 }
 
 async fn succeed(connection: &Connection, owner: Owner, claimed: Claimed) -> Settled {

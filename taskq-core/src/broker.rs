@@ -15,7 +15,7 @@ use crate::{
     context::Progress,
     envelope::{Envelope, FailedAttempt},
     error::Result,
-    id::{BatchId, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
+    id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
     state::{DeadReason, State},
 };
 
@@ -50,11 +50,15 @@ pub trait Broker: Debug + Send + Sync {
 
     /// Takes up to `count` ready tasks, highest priority first, oldest first within one; due ones count as ready.
     /// Counts the delivery in the same step. Cancelled and expired tasks are ended instead of handed out.
-    /// Does not wait. Without a living lease the error is `Fenced`.
-    async fn claim(&self, owner: Owner, queue: &QueueName, count: usize) -> Result<ClaimAnswer>;
+    /// Does not wait. Without a living lease the error is `Fenced`, and so it is for a claim that [`held`](Self::held)
+    /// has overtaken.
+    async fn claim(&self, owner: Owner, queue: &QueueName, count: usize, number: ClaimNumber) -> Result<ClaimAnswer>;
 
-    /// Everything that the owner holds in the queue: for finding tasks whose claim was answered but never heard.
-    async fn held(&self, owner: Owner, queue: &QueueName) -> Result<Vec<Claimed>>;
+    /// Everything that the owner holds in the queue: for finding tasks whose claim was answered but never heard. Claims
+    /// up to the number `last` are over: one of them that is still on its way, on a connection that was given up, hands
+    /// out nothing when it arrives. Nobody would hear of it, and a living lease would hold what it took.
+    /// Without a living lease the error is `Fenced`: what a lapsed owner held is on its way to others.
+    async fn held(&self, owner: Owner, queue: &QueueName, last: ClaimNumber) -> Result<Vec<Claimed>>;
 
     /// Ends attempts. Each is applied if `owner` still holds it under its token and has a living lease; otherwise it is
     /// `Fenced` and nothing changes. Result stored, unique key freed, waiters told, in the same step. A task whose

@@ -1,12 +1,13 @@
 //! The client: enqueues invocations and asks about tasks. Every call has a deadline.
 
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{collections::BTreeMap, future::Future, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
 
 use crate::{
     broker::{Accepted, CancelAnswer, Snapshot},
+    bug::Bug,
     connection::Connection,
     envelope::Envelope,
     error::{Error, ErrorKind, Result},
@@ -132,7 +133,9 @@ impl Client {
     }
 
     async fn enqueue_batch(&self, queue: &QueueName, batch: BatchId, envelopes: &[Envelope]) -> Result<Vec<Accepted>> {
-        self.call("enqueue to", queue, || self.connection.broker().enqueue(queue, batch, envelopes)).await
+        let forgets = self.connection.planted().is(Bug::BatchIdNotKept);
+        let kept = || if forgets { BatchId::generate() } else { batch };
+        self.call("enqueue to", queue, || self.connection.broker().enqueue(queue, kept(), envelopes)).await
     }
 
     /// Runs a broker call under the deadline, repeating it after transient errors with growing, jittered pauses.
@@ -247,7 +250,7 @@ struct Chunk {
 struct Bulk<'a, T> {
     client: &'a Client,
     siblings: [Siblings; 2],
-    filling: HashMap<QueueName, Vec<(usize, Envelope)>>,
+    filling: BTreeMap<QueueName, Vec<(usize, Envelope)>>,
     resending: Vec<Chunk>,
     numbered: Vec<(usize, TaskHandle<T>)>,
     uncertain: Vec<Chunk>,
@@ -260,7 +263,7 @@ impl<'a, T> Bulk<'a, T> {
         Self {
             client,
             siblings: [Siblings::new(false), Siblings::new(true)],
-            filling: HashMap::new(),
+            filling: BTreeMap::new(),
             resending: Vec::new(),
             numbered: Vec::new(),
             uncertain: Vec::new(),

@@ -21,7 +21,13 @@ pub mod sweep;
 pub mod unique;
 pub mod waiting;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -33,7 +39,7 @@ use crate::{
     codec::Payload,
     connection::Connection,
     envelope::Envelope,
-    id::{BatchId, Owner, QueueName, TaskId, WorkerId},
+    id::{BatchId, ClaimNumber, Owner, QueueName, TaskId, WorkerId},
     invocation::{AnyTask, Invocation},
     limits,
     state::State,
@@ -53,6 +59,7 @@ pub trait Harness: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct Stage {
     harness: Arc<dyn Harness>,
+    claims: Arc<AtomicU64>,
     /// The connection under test.
     pub connection: Connection,
     /// The queue that it uses.
@@ -63,7 +70,8 @@ impl Stage {
     /// A stage on an empty broker.
     pub fn new(harness: impl Harness) -> Self {
         let connection = harness.connection();
-        Self { harness: Arc::new(harness), connection, queue: QueueName::new("stage").expect("a valid name") }
+        let claims = Arc::default();
+        Self { harness: Arc::new(harness), claims, connection, queue: QueueName::new("stage").expect("a valid name") }
     }
 
     /// The same broker, another queue.
@@ -116,7 +124,13 @@ impl Stage {
 
     /// Claims up to `count` tasks.
     pub async fn claim(&self, owner: Owner, count: usize) -> Vec<Claimed> {
-        self.connection.broker().claim(owner, &self.queue, count).await.expect("claims").claimed
+        let number = self.next_claim();
+        self.connection.broker().claim(owner, &self.queue, count, number).await.expect("claims").claimed
+    }
+
+    /// The number of the next claim.
+    pub fn next_claim(&self) -> ClaimNumber {
+        ClaimNumber(self.claims.fetch_add(1, Ordering::SeqCst) + 1)
     }
 
     /// Claims exactly one task.
@@ -200,7 +214,7 @@ macro_rules! broker_conformance {
         $crate::broker_conformance! { @tests $harness;
             claim: tasks_come_out_as_they_went_in first_in_is_first_out no_task_is_handed_out_twice
                 queues_do_not_mix a_claim_takes_no_more_than_asked claiming_without_a_lease_is_fenced
-                a_worker_finds_what_it_holds;
+                a_worker_finds_what_it_holds a_claim_that_comes_late_hands_out_nothing;
             priority: all_ten_levels_are_strict_with_nine_first equal_priorities_keep_their_order;
             due: a_delayed_task_is_never_early a_task_in_the_past_is_ready_at_once due_tasks_follow_their_due_time
                 a_claim_tells_when_the_next_task_is_due;

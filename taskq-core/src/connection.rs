@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 
 use crate::{
     broker::{Broker, Control, Inspect, memory::MemoryBroker},
+    bug::Planted,
     client::Client,
     clock::Clock,
     error::Result,
@@ -25,6 +26,7 @@ pub struct Connection {
     address: Arc<str>,
     /// The broker once more if it is the one in memory, for test kits.
     memory: Option<Arc<MemoryBroker>>,
+    planted: Planted,
 }
 
 impl Connection {
@@ -43,11 +45,25 @@ impl Connection {
             clock,
             address: address.into(),
             memory: None,
+            planted: Planted::default(),
         }
     }
 
     pub(crate) fn with_memory(self, broker: Arc<MemoryBroker>) -> Self {
         Self { memory: Some(broker), ..self }
+    }
+
+    /// The same connection, on which a bug is planted in clients and workers.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_bug(self, planted: Planted) -> Self {
+        Self { planted, ..self }
+    }
+
+    /// The bug that is planted in clients and workers.
+    #[doc(hidden)]
+    pub fn planted(&self) -> Planted {
+        self.planted
     }
 
     pub(crate) fn memory(&self) -> Option<&MemoryBroker> {

@@ -378,6 +378,10 @@ impl FromStr for Owner {
     }
 }
 
+/// The number of a claim among those of one owner in one queue, given by the owner: each has a greater one than the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClaimNumber(pub u64);
+
 /// The number of a hand-out by the broker; it only ever grows within a queue, and it is what fences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryToken(pub u64);

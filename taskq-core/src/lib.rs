@@ -4,6 +4,8 @@
 
 pub mod limits;
 
+#[doc(hidden)]
+pub mod bug;
 pub mod client;
 pub mod clock;
 pub mod codec;

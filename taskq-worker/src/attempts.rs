@@ -1,7 +1,7 @@
 //! What is running now: every claimed task from its claim until its settlement has been answered.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     hash::{BuildHasherDefault, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -64,14 +64,14 @@ type Running = HashMap<DeliveryId, (Owner, Arc<AttemptContext>), BuildHasherDefa
 /// All attempts of this worker.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
-    queues: Mutex<HashMap<QueueName, Running>>,
+    queues: Mutex<BTreeMap<QueueName, Running>>,
     /// Where somebody lists what is held: what ended since.
     ended: Mutex<HashMap<QueueName, Vec<DeliveryId>>>,
     changed: Notify,
 }
 
 impl Attempts {
-    fn queues(&self) -> MutexGuard<'_, HashMap<QueueName, Running>> {
+    fn queues(&self) -> MutexGuard<'_, BTreeMap<QueueName, Running>> {
         // Nothing panics while holding it.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -168,8 +168,10 @@ impl Attempts {
         let all =
             queues.iter().flat_map(|(queue, running)| running.values().map(move |(owner, run)| (queue, owner, run)));
         let meant = all.filter(|(queue, owner, attempt)| is_meant(queue, attempt, **owner));
-        let attempts: Vec<Arc<AttemptContext>> = meant.map(|(_, _, attempt)| Arc::clone(attempt)).collect();
+        let mut attempts: Vec<Arc<AttemptContext>> = meant.map(|(_, _, attempt)| Arc::clone(attempt)).collect();
         drop(queues);
+        // In the order of their hand-out, so that a simulation goes the same way each time.
+        attempts.sort_by(|a, b| (a.token(), a.id()).cmp(&(b.token(), b.id())));
         // Outside the lock: a stop wakes whoever waits for it.
         attempts.iter().for_each(|attempt| attempt.stop().stop(reason));
     }

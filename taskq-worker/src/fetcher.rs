@@ -14,7 +14,8 @@ use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use taskq_core::{
     ErrorKind, QueueName,
     broker::{ClaimAnswer, Claimed},
-    id::{DeliveryToken, Owner},
+    bug::Bug,
+    id::{ClaimNumber, DeliveryToken, Owner},
     limits,
 };
 use tokio::sync::OwnedSemaphorePermit;
@@ -37,6 +38,8 @@ pub(crate) struct Fetcher {
     handed: Mutex<Vec<DeliveryToken>>,
     /// The newest delivery that a claim answered. A ring that is no newer is late: that claim has answered it too.
     newest: AtomicU64,
+    /// Claims that were sent so far.
+    claims: AtomicU64,
 }
 
 /// What one round over the queues brought.
@@ -51,7 +54,14 @@ struct Round {
 
 impl Fetcher {
     pub(crate) fn new(shared: Arc<Shared>, lane: Arc<Lane>) -> Self {
-        Self { shared, lane, unheard: Mutex::default(), handed: Mutex::default(), newest: AtomicU64::new(0) }
+        Self {
+            shared,
+            lane,
+            unheard: Mutex::default(),
+            handed: Mutex::default(),
+            newest: AtomicU64::new(0),
+            claims: AtomicU64::new(0),
+        }
     }
 
     /// The loop; ends when the worker drains.
@@ -157,7 +167,8 @@ impl Fetcher {
         if is_unheard {
             return self.find_unheard(queue, owner).await;
         }
-        match self.shared.broker.claim(owner, queue, count).await {
+        let number = ClaimNumber(self.claims.fetch_add(1, Ordering::Relaxed) + 1);
+        match self.shared.broker.claim(owner, queue, count, number).await {
             Ok(mut answer) => {
                 let tokens = answer.claimed.iter().map(|claimed| claimed.token.0);
                 self.newest.fetch_max(tokens.max().unwrap_or(0), Ordering::Relaxed);
@@ -171,7 +182,9 @@ impl Fetcher {
             }
             Err(error) => {
                 self.shared.broker_trouble("claim", &error);
-                self.unheard().push(queue.clone());
+                if !self.shared.planted.is(Bug::UnheardClaimForgotten) {
+                    self.unheard().push(queue.clone());
+                }
                 None
             }
         }
@@ -201,7 +214,8 @@ impl Fetcher {
     /// After a claim without an answer: takes up what is held and not running.
     async fn find_unheard(&self, queue: &QueueName, owner: Owner) -> Option<(Owner, ClaimAnswer)> {
         self.shared.attempts.look(queue);
-        let held = self.shared.broker.held(owner, queue).await;
+        let last = ClaimNumber(self.claims.load(Ordering::Relaxed));
+        let held = self.shared.broker.held(owner, queue, last).await;
         // What ended while the broker listed it has run; it must not begin again.
         let ended = self.shared.attempts.looked(queue);
         match held {
@@ -210,6 +224,10 @@ impl Fetcher {
                 claimed.retain(|claimed| !self.shared.attempts.is_running(queue, claimed));
                 claimed.retain(|claimed| !ended.contains(&DeliveryId::of_claimed(claimed)));
                 Some((owner, ClaimAnswer { claimed, next_due: Some(Duration::ZERO) }))
+            }
+            Err(error) if error.kind() == ErrorKind::Fenced => {
+                self.shared.lease_lost(queue, owner);
+                None
             }
             Err(error) => {
                 self.shared.broker_trouble("list what is held", &error);
@@ -244,6 +262,7 @@ impl Fetcher {
             .filter_map(|(queue, _)| Some((shared.terms.present(queue).ok()?, queue.clone())))
             .collect();
         let woken = tokio::select! {
+            biased;
             woken = shared.broker.work_arrived(&owners, bound) => Some(woken),
             () = self.lane.nudge.notified() => None,
             () = shared.clock.sleep(bound + OVERDUE) => None,

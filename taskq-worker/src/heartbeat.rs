@@ -7,6 +7,7 @@ use std::sync::Arc;
 use taskq_core::{
     Connection, Error, ErrorKind, QueueName, Result,
     broker::{BeatAnswer, Broker},
+    bug::Bug,
     id::Owner,
     limits,
 };
@@ -86,7 +87,7 @@ async fn run(shared: Arc<Shared>, broker: Arc<dyn Broker>) {
             }
             Ok(Err(error)) => {
                 shared.broker_trouble("beat", &error);
-                if !backoff.pause(&shared, &mut ended).await {
+                if shared.planted.is(Bug::HeartbeatGivesUp) || !backoff.pause(&shared, &mut ended).await {
                     return;
                 }
                 continue;
@@ -120,14 +121,19 @@ fn act(shared: &Shared, owner: Owner, queue: &QueueName, answer: BeatAnswer) {
 
 /// Sleeps until the next beat is due: sooner when something runs. False when the worker ends.
 async fn sleep_until_next(shared: &Shared, begun: std::time::Duration, ended: &mut crate::shutdown::Ended) -> bool {
+    let wall = shared.clock.now();
     loop {
         let changed = shared.attempts.changed();
         let interval = if shared.attempts.is_empty() { limits::BEAT_IDLE } else { limits::BEAT_BUSY };
-        let left = (begun + interval).saturating_sub(shared.clock.monotonic());
+        let left = match shared.planted.is(Bug::BeatByWallClock) {
+            true => (wall + interval).since(shared.clock.now()),
+            false => (begun + interval).saturating_sub(shared.clock.monotonic()),
+        };
         if left.is_zero() {
             return true;
         }
         tokio::select! {
+            biased;
             () = shared.clock.sleep(left) => return true,
             () = changed => {}
             () = ended.wait() => return false,

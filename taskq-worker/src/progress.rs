@@ -1,7 +1,7 @@
 //! Sends progress reports to the broker: the latest of each attempt, at most five times a second.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::worker::Shared;
 
 /// By task: who reports, in which delivery, and what.
-type Latest = HashMap<TaskId, (Owner, DeliveryToken, Progress)>;
+type Latest = BTreeMap<TaskId, (Owner, DeliveryToken, Progress)>;
 
 /// Reports that wait to be sent.
 #[derive(Debug, Default)]
@@ -42,6 +42,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut ended = shared.ended();
     loop {
         tokio::select! {
+            biased;
             () = shared.reports.arrived.notified() => {}
             () = ended.wait() => return,
         }
@@ -57,6 +58,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
         }
         tokio::select! {
+            biased;
             () = shared.clock.sleep(limits::PROGRESS_INTERVAL) => {}
             () = ended.wait() => return,
         }

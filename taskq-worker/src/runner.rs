@@ -8,7 +8,7 @@ use taskq_core::{
     broker::{Ending, Settlement},
     context::{AttemptContext, ErasedContext, StopReason},
     limits,
-    retry::{fraction, scramble},
+    retry::fraction,
     task::Body,
 };
 use tokio::sync::oneshot;
@@ -136,7 +136,7 @@ impl Run {
         let delay = match (dead, error.kind()) {
             (Some(_), _) => None,
             (None, TaskErrorKind::RetryIn(delay)) => (attempt < policy.max_attempts()).then_some(delay),
-            (None, _) => policy_delay(&policy, attempt, error, self.seed()),
+            (None, _) => policy_delay(&policy, attempt, error, self.shared().next_seed()),
         };
         match delay {
             Some(delay) => {
@@ -153,16 +153,6 @@ impl Run {
         }
     }
 
-    /// Jitter that differs between tasks and attempts and is the same for the same one.
-    fn seed(&self) -> u64 {
-        self.envelope
-            .id
-            .key
-            .as_bytes()
-            .iter()
-            .fold(self.context.token().0, |seed, byte| scramble(seed ^ u64::from(*byte)))
-    }
-
     /// During a rolling deploy another worker knows the task: hand it back for a while before giving up on it.
     fn unregistered(&mut self) -> Ending {
         let now = self.shared().clock.now();
@@ -176,7 +166,9 @@ impl Run {
         }
         tracing::warn!(id = %self.envelope.id, %task, "this worker does not know the task; handing it back");
         self.shared().counters.put_off.add(1);
-        Ending::Retry(limits::UNREGISTERED_DELAY / 2 + fraction(limits::UNREGISTERED_DELAY / 2, self.seed()))
+        Ending::Retry(
+            limits::UNREGISTERED_DELAY / 2 + fraction(limits::UNREGISTERED_DELAY / 2, self.shared().next_seed()),
+        )
     }
 }
 

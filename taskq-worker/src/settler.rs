@@ -6,6 +6,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use taskq_core::{
     Error,
     broker::{Settled, Settlement},
+    bug::Bug,
     limits,
 };
 use tokio::sync::mpsc;
@@ -28,6 +29,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut finished: mpsc::Receiver<Finish
     let mut open = true;
     while open || !under_way.is_empty() {
         tokio::select! {
+            biased;
             received = finished.recv_many(&mut buffer, limits::SETTLE_BATCH), if open && under_way.len() < IN_FLIGHT => {
                 open = received > 0;
                 for Finished { batch, settlements } in by_owner(&mut buffer) {
@@ -72,7 +74,7 @@ async fn settle(shared: &Shared, batch: Arc<Batch>, settlements: Vec<Settlement>
             Err(error) if error.is_transient() => {
                 repeated = true;
                 shared.broker_trouble("settle", &error);
-                if !backoff.pause_unless_aborted(shared).await {
+                if shared.planted.is(Bug::SettlementNotRepeated) || !backoff.pause_unless_aborted(shared).await {
                     break;
                 }
             }

@@ -83,6 +83,7 @@ pub(crate) async fn drain(shared: &Shared, bound: Duration) {
         }
     };
     tokio::select! {
+        biased;
         () = all_ended => {}
         () = shared.clock.sleep(bound) => tracing::warn!(?bound, "drain bound reached; not waiting for what still runs"),
     }
@@ -108,6 +109,7 @@ pub(crate) async fn signal() {
         match signal(SignalKind::terminate()) {
             Ok(mut terminate) => {
                 tokio::select! {
+                    biased;
                     _signal = terminate.recv() => {}
                     _ctrl_c = tokio::signal::ctrl_c() => {}
                 }

@@ -1,6 +1,6 @@
 //! Sweeps queues when a heartbeat says that there is something to sweep; nothing polls.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use taskq_core::{QueueName, limits, retry::fraction};
 use tokio::sync::watch;
@@ -9,11 +9,11 @@ use crate::worker::Shared;
 
 /// When to sweep which queue next, by the worker's monotonic time. Heartbeats write it.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan(watch::Sender<HashMap<QueueName, Duration>>);
+pub(crate) struct Plan(watch::Sender<BTreeMap<QueueName, Duration>>);
 
 impl Default for Plan {
     fn default() -> Self {
-        Self(watch::Sender::new(HashMap::new()))
+        Self(watch::Sender::new(BTreeMap::new()))
     }
 }
 
@@ -52,6 +52,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
         };
         tokio::select! {
+            biased;
             () = due => {
                 if let Some((queue, _)) = next {
                     shared.sweeps.set(&queue, None);

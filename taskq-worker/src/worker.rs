@@ -14,6 +14,7 @@ use std::{
 use taskq_core::{
     Client, Clock, Connection, Envelope, Error, ErrorKind, Layer, QueueName, Registration, Result, WorkerId,
     broker::{Broker, Ending, Settlement},
+    bug::Planted,
     id::Owner,
     limits,
     retry::{fraction, scramble},
@@ -211,6 +212,7 @@ impl WorkerBuilder {
         let ended = handle.ended();
         tokio::pin!(ended);
         tokio::select! {
+            biased;
             _tally = &mut ended => return Ok(()),
             () = shutdown::signal() => stopper.abort(),
         }
@@ -238,6 +240,7 @@ impl WorkerBuilder {
             layers: self.layers.into(),
             lanes,
             terms: Terms::new(worker),
+            planted: self.connection.planted(),
             attempts: Attempts::default(),
             reports: Reports::default(),
             sweeps: Plan::default(),
@@ -247,7 +250,7 @@ impl WorkerBuilder {
             default_timeout: self.default_timeout,
             unregistered_bound: self.unregistered_bound,
             threads: tokio::runtime::Handle::current().metrics().num_workers().max(1),
-            seed: AtomicU64::new(first_seed(worker)),
+            seed: AtomicU64::new(self.connection.clock().seed()),
             finish: std::sync::Mutex::new(Some(finish)),
         };
         Ok((Arc::new(shared), finished))
@@ -305,6 +308,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) default_timeout: Duration,
     pub(crate) unregistered_bound: Duration,
+    /// A mistake that a test wants to see noticed.
+    pub(crate) planted: Planted,
     /// Of the runtime: how many attempts can compute at once.
     pub(crate) threads: usize,
     seed: AtomicU64,
@@ -403,6 +408,7 @@ impl Backoff {
     pub(crate) async fn pause(&mut self, shared: &Shared, ended: &mut Ended) -> bool {
         let pause = self.next(shared);
         tokio::select! {
+            biased;
             () = shared.clock.sleep(pause) => true,
             () = ended.wait() => false,
         }
@@ -412,6 +418,7 @@ impl Backoff {
     pub(crate) async fn pause_unless_draining(&mut self, shared: &Shared) {
         let pause = self.next(shared);
         tokio::select! {
+            biased;
             () = shared.clock.sleep(pause) => {}
             () = shared.phases.reached(Phase::Draining) => {}
         }
@@ -421,14 +428,11 @@ impl Backoff {
     pub(crate) async fn pause_unless_aborted(&mut self, shared: &Shared) -> bool {
         let pause = self.next(shared);
         tokio::select! {
+            biased;
             () = shared.clock.sleep(pause) => true,
             () = shared.phases.reached(Phase::Aborting) => false,
         }
     }
-}
-
-fn first_seed(worker: WorkerId) -> u64 {
-    worker.to_hex().bytes().fold(0, |seed, byte| scramble(seed ^ u64::from(byte)))
 }
 
 /// Joins every queue, so that a broker that cannot be used is an error of the start.
@@ -468,6 +472,7 @@ async fn supervise(shared: Arc<Shared>, drain: Duration, heartbeat: Heartbeat, l
         ended("fetcher", fetcher).await;
     }
     tokio::select! {
+        biased;
         () = shutdown::drain(&shared, drain) => {}
         () = shared.phases.reached(Phase::Aborting) => tracing::warn!("drain aborted; giving back what still runs"),
     }

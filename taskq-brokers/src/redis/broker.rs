@@ -12,7 +12,7 @@ use taskq_core::{
     Accepted, Broker, CancelAnswer, Capabilities, Clock, DeadReason, Envelope, Error, ErrorKind, Progress, QueueName,
     Result, Snapshot, TaskId, TaskKey, Timestamp,
     broker::{BeatAnswer, ClaimAnswer, Claimed, Ending, Settled, Settlement, SweepAnswer},
-    id::{BatchId, DeliveryToken, Owner},
+    id::{BatchId, ClaimNumber, DeliveryToken, Owner},
     limits,
 };
 
@@ -322,14 +322,15 @@ impl Broker for RedisBroker {
         futures_util::future::try_join_all(beats.iter().map(beat)).await
     }
 
-    async fn claim(&self, owner: Owner, queue: &QueueName, count: usize) -> Result<ClaimAnswer> {
+    async fn claim(&self, owner: Owner, queue: &QueueName, count: usize, number: ClaimNumber) -> Result<ClaimAnswer> {
         let count = count.min(limits::CLAIM_BATCH);
         let answer = self.run("claim at", Script::Claim, queue, |command| {
-            command.arg(owner.to_string()).arg(count);
+            command.arg(owner.to_string()).arg(count).arg(number.0);
         });
         let mut fields = reply::array(answer.await?)?.into_iter();
         let Some(next_due) = fields.next() else {
-            return Err(Error::new(ErrorKind::Fenced, "claim from", queue).because("the worker's lease has lapsed"));
+            let text = "the worker's lease has lapsed, or the worker has given this claim up";
+            return Err(Error::new(ErrorKind::Fenced, "claim from", queue).because(text));
         };
         let mut claimed = Vec::new();
         while let (Some(batch), Some(parts)) = (fields.next(), fields.next()) {
@@ -340,11 +341,14 @@ impl Broker for RedisBroker {
         Ok(ClaimAnswer { claimed, next_due: millis(reply::integer(&next_due)?) })
     }
 
-    async fn held(&self, owner: Owner, queue: &QueueName) -> Result<Vec<Claimed>> {
+    async fn held(&self, owner: Owner, queue: &QueueName, last: ClaimNumber) -> Result<Vec<Claimed>> {
         let answer = self.run("list what is held at", Script::Held, queue, |command| {
-            command.arg(owner.to_string());
+            command.arg(owner.to_string()).arg(last.0);
         });
-        let held = Holdings::read(answer.await?)?;
+        let Some(held) = Holdings::read(answer.await?)? else {
+            let text = "the worker's lease has lapsed";
+            return Err(Error::new(ErrorKind::Fenced, "list what is held in", queue).because(text));
+        };
         self.claimed(owner, queue, held.elements()?).await
     }
 

@@ -32,11 +32,13 @@ pub(super) struct Holdings {
 }
 
 impl Holdings {
-    /// Reads the answer of `held.lua`.
-    pub(super) fn read(answer: Value) -> Result<Self> {
+    /// Reads the answer of `held.lua`; nothing if the owner has no living lease.
+    pub(super) fn read(answer: Value) -> Result<Option<Self>> {
         let mut hashes = reply::array(answer)?.into_iter();
-        let (Some(rows), Some(indexes)) = (hashes.next(), hashes.next()) else {
-            return Err(reply::wrong("two hashes"));
+        let (rows, indexes) = match (hashes.next(), hashes.next()) {
+            (Some(rows), Some(indexes)) => (rows, indexes),
+            (None, _) => return Ok(None),
+            (Some(_), None) => return Err(reply::wrong("two hashes")),
         };
         let parts: HashMap<_, _> = fields(rows)?.into_iter().collect();
         let mut batches = Vec::new();
@@ -49,7 +51,7 @@ impl Holdings {
         }
         // In the order of the claims.
         batches.sort_by_key(|batch| batch.number);
-        Ok(Self { batches })
+        Ok(Some(Self { batches }))
     }
 
     /// What is held, with its tokens.

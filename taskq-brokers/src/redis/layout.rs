@@ -122,7 +122,7 @@ mod tests {
 
     use taskq_core::{
         Accepted, Clock, Connection, Invocation, QueueName, WorkerId,
-        id::{BatchId, Owner},
+        id::{BatchId, ClaimNumber, Owner},
     };
     use taskq_test_support::RedisServer;
 
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(accepted.expect("enqueues"), [Accepted::Created]);
         let owner = Owner { worker: WorkerId::generate(), term: 0 };
         to.broker().join(owner, &queue).await.expect("joins");
-        let claimed = to.broker().claim(owner, &queue, 9).await.expect("claims").claimed;
+        let claimed = to.broker().claim(owner, &queue, 9, ClaimNumber(1)).await.expect("claims").claimed;
         assert_eq!(claimed.iter().map(|claimed| &claimed.envelope.id).collect::<Vec<_>>(), [&envelope.id]);
     }
 

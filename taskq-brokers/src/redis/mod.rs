@@ -36,6 +36,8 @@ use broker::RedisBroker;
 use layout::Layout;
 use script::Time;
 
+use crate::patch::Patch;
+
 /// Opens `redis://user:password@host:port/db` or `rediss://..`.
 ///
 /// `?namespace=name` prefixes every key (default `taskq`); `?ca=/path.pem` trusts this authority instead of the common
@@ -52,7 +54,14 @@ pub async fn connect(url: &str, clock: Clock) -> Result<Connection> {
 /// added to it. Not for production: everybody on the namespace must use it.
 #[doc(hidden)]
 pub async fn connect_with_shifted_time(url: &str, clock: Clock) -> Result<Connection> {
-    open(Address::parse(url)?, clock, Time::Shifted, Layout::PRESENT).await
+    open(Address::parse(url)?, clock, Time::Shifted(Patch::default()), Layout::PRESENT).await
+}
+
+/// The same with a mistake in the scripts.
+#[cfg(feature = "seeded-bugs")]
+#[doc(hidden)]
+pub async fn connect_with_patch(url: &str, clock: Clock, patch: Patch) -> Result<Connection> {
+    open(Address::parse(url)?, clock, Time::Shifted(patch), Layout::PRESENT).await
 }
 
 /// Boxed, since what it opens can open itself again.

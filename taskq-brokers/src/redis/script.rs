@@ -4,13 +4,15 @@ use std::{collections::HashSet, sync::OnceLock};
 
 use taskq_core::Namespace;
 
+use crate::patch::Patch;
+
 /// Where scripts take the time from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Time {
     /// The server's clock.
     Server,
-    /// The server's clock and the number at `<namespace>:skew`, for tests.
-    Shifted,
+    /// The server's clock and the number at `<namespace>:skew`, for tests; and perhaps a mistake in the scripts.
+    Shifted(Patch),
 }
 
 macro_rules! scripts {
@@ -98,15 +100,19 @@ fn source(script: Script, time: Time, namespace: &Namespace) -> String {
     };
     let clock = match time {
         Time::Server => "local MERCY = true\nlocal function skew() return 0 end\n".to_owned(),
-        Time::Shifted => format!(
+        Time::Shifted(_) => format!(
             "local MERCY = false\nlocal function skew() return tonumber(redis.call('GET', '{namespace}:skew') or '0') end\n"
         ),
     };
     let needed = needed_blocks(include_str!("scripts/prelude.lua"), rest);
     let clock = if needed.contains("skew()") || rest.contains("skew()") { clock } else { String::new() };
-    match rest.split_once(PRELUDE_HERE) {
+    let whole = match rest.split_once(PRELUDE_HERE) {
         Some((before, after)) => format!("{flags}{before}{clock}{needed}{after}"),
         None => format!("{flags}{clock}{needed}{rest}"),
+    };
+    match time {
+        Time::Server => whole,
+        Time::Shifted(patch) => patch.applied_to(&whole).into_owned(),
     }
 }
 

@@ -8,6 +8,8 @@ use taskq_core::{
     limits,
 };
 
+use crate::patch::Patch;
+
 const OPERATION: &str = "broker url";
 
 /// The options a URL may carry, for the sentence about an unknown one.
@@ -24,6 +26,8 @@ pub(crate) struct Address {
     pub(crate) synchronous: Synchronous,
     /// For tests: the file may have only this many pages, so that the disk seems full.
     pub(crate) max_pages: Option<u32>,
+    /// For tests: a mistake in the statements.
+    pub(crate) patch: Patch,
 }
 
 /// When a commit counts as done.
@@ -66,6 +70,7 @@ impl Address {
             namespace: Namespace::new(limits::DEFAULT_NAMESPACE)?,
             synchronous: Synchronous::Full,
             max_pages: None,
+            patch: Patch::default(),
         };
         for option in query.split('&').filter(|option| !option.is_empty()) {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));

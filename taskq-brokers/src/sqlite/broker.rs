@@ -16,7 +16,7 @@ use taskq_core::{
     context::Progress,
     envelope::Envelope,
     error::{Error, ErrorKind, Result},
-    id::{BatchId, DeliveryToken, Namespace, Owner, QueueName, TaskId, TaskKey},
+    id::{BatchId, ClaimNumber, DeliveryToken, Namespace, Owner, QueueName, TaskId, TaskKey},
     limits,
 };
 
@@ -149,16 +149,16 @@ impl Broker for SqliteBroker {
         self.write("beat for", &"leases", move |step| lease::beat(step, &beats)).await
     }
 
-    async fn claim(&self, owner: Owner, queue: &QueueName, count: usize) -> Result<ClaimAnswer> {
+    async fn claim(&self, owner: Owner, queue: &QueueName, count: usize, number: ClaimNumber) -> Result<ClaimAnswer> {
         let name = queue.clone();
         // After power loss nobody runs what was handed out, and a later commit takes the hand-out to the disk with it.
-        let claim = self.writer.write(Outlasts::Programs, move |step| claim::claim(step, &name, owner, count));
+        let claim = self.writer.write(Outlasts::Programs, move |step| claim::claim(step, &name, owner, count, number));
         claim.await.map_err(|failure| self.told(failure, "claim from", queue.as_str()))
     }
 
-    async fn held(&self, owner: Owner, queue: &QueueName) -> Result<Vec<Claimed>> {
+    async fn held(&self, owner: Owner, queue: &QueueName, last: ClaimNumber) -> Result<Vec<Claimed>> {
         let name = queue.clone();
-        self.look("list tasks held in", queue, move |step| claim::held(step, &name, owner)).await
+        self.write("list tasks held in", queue, move |step| claim::held(step, &name, owner, last)).await
     }
 
     async fn settle(&self, owner: Owner, queue: &QueueName, settlements: &[Settlement]) -> Result<Vec<Settled>> {

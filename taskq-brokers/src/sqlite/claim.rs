@@ -7,8 +7,8 @@ use taskq_core::{
     broker::{ClaimAnswer, Claimed},
     clock::Timestamp,
     envelope::Envelope,
-    error::Result as CoreResult,
-    id::{DeliveryToken, Owner, QueueName, TaskId, TaskKey},
+    error::{ErrorKind, Result as CoreResult},
+    id::{ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
     invocation::Expiry,
     limits,
     state::DeadReason,
@@ -25,10 +25,19 @@ use super::{
 };
 
 /// Takes up to `count` ready tasks for the owner.
-pub(super) fn claim(step: &Step<'_>, name: &QueueName, owner: Owner, count: usize) -> Result<ClaimAnswer, Failure> {
+pub(super) fn claim(
+    step: &Step<'_>,
+    name: &QueueName,
+    owner: Owner,
+    count: usize,
+    number: ClaimNumber,
+) -> Result<ClaimAnswer, Failure> {
     let count = count.min(limits::CLAIM_BATCH);
     let Some(mut queue) = QueueRow::find(step, name)? else { return Err(Failure::no_lease(owner)) };
     let Some(lease) = Lease::living(step, &queue, owner)? else { return Err(Failure::no_lease(owner)) };
+    if number.0 as i64 <= lease.overtaken {
+        return Err(Failure::new(ErrorKind::Fenced, "the worker has given this claim up"));
+    }
     sweep::promote_due(step, &mut queue, name, PROMOTED_BY_CLAIM)?;
     let mut claimed = Vec::with_capacity(count);
     let mut ended = 0;
@@ -116,17 +125,21 @@ pub(super) fn next_due(step: &Step<'_>, queue: &QueueRow) -> Result<Option<Durat
     Ok(due.map(|due| Timestamp::from_millis(due).since(step.now())))
 }
 
-/// Everything that the owner holds, under the tokens it was handed out with.
-pub(super) fn held(step: &Step<'_>, name: &QueueName, owner: Owner) -> Result<Vec<Claimed>, Failure> {
-    let Some(queue) = QueueRow::find(step, name)? else { return Ok(Vec::new()) };
-    // in: queue, owner; out: its tasks in the order of their hand-out
-    let mut statement = step.sql(
-        "SELECT t.key, t.token, t.deliveries, t.expires, t.body FROM taskq_leases l JOIN taskq_tasks t ON t.lease = l.lease
-         WHERE l.queue = ?1 AND l.owner = ?2 ORDER BY t.token",
-    )?;
-    let rows = statement.query_map(params![queue.number, owner.to_string()], |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-    })?;
+/// Everything that the owner holds, under the tokens it was handed out with; its claims so far are over.
+pub(super) fn held(
+    step: &Step<'_>,
+    name: &QueueName,
+    owner: Owner,
+    last: ClaimNumber,
+) -> Result<Vec<Claimed>, Failure> {
+    let Some(queue) = QueueRow::find(step, name)? else { return Err(Failure::no_lease(owner)) };
+    let Some(lease) = Lease::living(step, &queue, owner)? else { return Err(Failure::no_lease(owner)) };
+    lease.overtake(step, last)?;
+    // in: lease; out: its tasks in the order of their hand-out
+    let mut statement =
+        step.sql("SELECT key, token, deliveries, expires, body FROM taskq_tasks WHERE lease = ?1 ORDER BY token")?;
+    let rows = statement
+        .query_map([lease.number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
     let mut held = Vec::new();
     for row in rows {
         let (key, token, deliveries, expires, body): (Vec<u8>, i64, u8, Option<i64>, Vec<u8>) = row?;

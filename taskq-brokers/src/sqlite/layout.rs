@@ -19,7 +19,7 @@ pub(crate) struct Layout {
 }
 
 /// One version of the file, made from the one before.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Migration {
     /// What it changes, for people.
     pub(crate) change: &'static str,
@@ -30,7 +30,15 @@ pub(crate) struct Migration {
 }
 
 /// Every version of the file, oldest first; the n-th makes version n. Append only.
-const HISTORY: &[Migration] = &[Migration { change: "the first layout", sql: include_str!("schema.sql"), oldest: 1 }];
+const HISTORY: &[Migration] = &[
+    Migration { change: "the first layout", sql: include_str!("schema.sql"), oldest: 1 },
+    Migration {
+        change: "a worker's claims can be overtaken",
+        // The number of the last claim that the owner has given up.
+        sql: "ALTER TABLE taskq_leases ADD COLUMN overtaken INTEGER NOT NULL DEFAULT 0",
+        oldest: 1,
+    },
+];
 
 impl Layout {
     /// What this program knows.
@@ -125,13 +133,14 @@ mod tests {
         Clock, Connection, Invocation, QueueName, State, WorkerId,
         broker::{Ending, Settlement},
         codec::Payload,
-        id::{BatchId, Owner, TaskId},
+        id::{BatchId, ClaimNumber, Owner, TaskId},
     };
 
     use super::*;
     use crate::sqlite::{address::Address, connect_with};
 
-    const FIRST: Migration = Migration { change: "the first layout", sql: include_str!("schema.sql"), oldest: 1 };
+    const FIRST: Migration = HISTORY[0];
+    const SECOND: Migration = HISTORY[1];
     /// Adds a column with a default and an index: whoever does not know them can go on.
     const ADDS: Migration = Migration {
         change: "notes on tasks",
@@ -141,11 +150,11 @@ mod tests {
     };
     /// Renames a column: no older program can work with it.
     const BREAKS: Migration =
-        Migration { change: "another name", sql: "ALTER TABLE taskq_tasks RENAME COLUMN reason TO cause;", oldest: 3 };
+        Migration { change: "another name", sql: "ALTER TABLE taskq_tasks RENAME COLUMN reason TO cause;", oldest: 4 };
 
-    const OLD: Layout = Layout::of(&[FIRST]);
-    const NEW: Layout = Layout::of(&[FIRST, ADDS]);
-    const INCOMPATIBLE: Layout = Layout::of(&[FIRST, ADDS, BREAKS]);
+    const OLD: Layout = Layout::of(&[FIRST, SECOND]);
+    const NEW: Layout = Layout::of(&[FIRST, SECOND, ADDS]);
+    const INCOMPATIBLE: Layout = Layout::of(&[FIRST, SECOND, ADDS, BREAKS]);
 
     async fn open(file: &Path, layout: Layout) -> taskq_core::Result<Connection> {
         let address = Address::parse(&format!("sqlite://{}", file.display())).expect("valid");
@@ -163,7 +172,7 @@ mod tests {
         let (broker, queue) = (connection.broker(), QueueName::new("q").expect("valid"));
         let owner = Owner { worker: WorkerId::generate(), term: 0 };
         broker.join(owner, &queue).await.expect("joins");
-        let claimed = broker.claim(owner, &queue, 1).await.expect("claims").claimed.remove(0);
+        let claimed = broker.claim(owner, &queue, 1, ClaimNumber(1)).await.expect("claims").claimed.remove(0);
         let id = claimed.envelope.id.clone();
         let result = Payload::encode("encode", &1, 10).expect("small");
         let settlement =
@@ -176,9 +185,9 @@ mod tests {
     async fn old_and_new_work_side_by_side_on_a_file_that_only_gained_something() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.db");
-        let old = open(&file, OLD).await.expect("creates version 1");
+        let old = open(&file, OLD).await.expect("creates version 2");
         let before = enqueue(&old).await.expect("enqueues");
-        let new = open(&file, NEW).await.expect("migrates to version 2 while the old one runs");
+        let new = open(&file, NEW).await.expect("migrates to version 3 while the old one runs");
         for (from, to) in [(&old, &new), (&new, &old), (&old, &old)] {
             enqueue(from).await.expect("enqueues");
             let ran = run_one(to).await;
@@ -187,7 +196,7 @@ mod tests {
         }
         run_one(&old).await;
         let seen = new.broker().find(&before).await.expect("finds").expect("known");
-        assert_eq!(seen.state, State::Succeeded, "what version 1 accepted is done");
+        assert_eq!(seen.state, State::Succeeded, "what version 2 accepted is done");
         open(&file, OLD).await.expect("an old program may even start anew");
     }
 
@@ -195,9 +204,9 @@ mod tests {
     async fn an_old_program_stops_when_the_file_changes_its_rules_and_is_refused_afterwards() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.db");
-        let old = open(&file, OLD).await.expect("creates version 1");
+        let old = open(&file, OLD).await.expect("creates version 2");
         let id = enqueue(&old).await.expect("enqueues");
-        let newest = open(&file, INCOMPATIBLE).await.expect("migrates to version 3 in one go");
+        let newest = open(&file, INCOMPATIBLE).await.expect("migrates to version 4 in one go");
         let error = enqueue(&old).await.expect_err("would not understand the file");
         assert_eq!(error.kind(), ErrorKind::Layout);
         let error = old.broker().find(&id).await.expect_err("looks for a column that has another name");
@@ -205,23 +214,27 @@ mod tests {
         let error = open(&file, NEW).await.expect_err("too old");
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Layout, false));
         let text = error.to_string();
-        assert!(text.contains("(layout 3); this program knows up to 2: upgrade it"), "{text}");
+        assert!(text.contains("(layout 4); this program knows up to 3: upgrade it"), "{text}");
         assert!(text.contains("x.db"), "{text}");
         run_one(&newest).await;
     }
 
     #[tokio::test]
     async fn a_migration_that_fails_changes_nothing() {
-        const FAILS: Layout =
-            Layout::of(&[FIRST, ADDS, Migration { change: "nonsense", sql: "ALTER TABLE nowhere ADD x", oldest: 3 }]);
+        const FAILS: Layout = Layout::of(&[
+            FIRST,
+            SECOND,
+            ADDS,
+            Migration { change: "nonsense", sql: "ALTER TABLE nowhere ADD x", oldest: 4 },
+        ]);
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.db");
-        drop(open(&file, OLD).await.expect("creates version 1"));
-        open(&file, FAILS).await.expect_err("the third version cannot be made");
-        let old = open(&file, OLD).await.expect("still version 1");
+        drop(open(&file, OLD).await.expect("creates version 2"));
+        open(&file, FAILS).await.expect_err("the fourth version cannot be made");
+        let old = open(&file, OLD).await.expect("still version 2");
         enqueue(&old).await.expect("enqueues");
         run_one(&old).await;
         let database = Database::open(&file).expect("opens");
-        assert_eq!(pragma(&database, "user_version"), Ok(1));
+        assert_eq!(pragma(&database, "user_version"), Ok(2));
     }
 }

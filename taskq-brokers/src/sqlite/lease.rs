@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 use taskq_core::{
     broker::BeatAnswer,
     error::ErrorKind,
-    id::{Owner, QueueName, TaskKey},
+    id::{ClaimNumber, Owner, QueueName, TaskKey},
     limits,
 };
 
@@ -24,20 +24,22 @@ const LEASE_MILLIS: i64 = limits::LEASE.as_millis() as i64;
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) number: i64,
+    /// Up to which number its owner's claims are over.
+    pub(super) overtaken: i64,
     alive: bool,
 }
 
 impl Lease {
     fn find(step: &Step<'_>, queue: &QueueRow, owner: Owner) -> Result<Option<Self>, Failure> {
-        // in: queue, owner, boot, now; out: the lease and whether it lives
+        // in: queue, owner, boot, now; out: the lease, whether it lives, which of its claims are over
         let found = step
             .sql(
-                "SELECT lease, boot = ?3 AND expires > ?4 AND expires <= ?4 + ?5 FROM taskq_leases
+                "SELECT lease, boot = ?3 AND expires > ?4 AND expires <= ?4 + ?5, overtaken FROM taskq_leases
                  WHERE queue = ?1 AND owner = ?2",
             )?
             .query_row(
                 params![queue.number, owner.to_string(), step.boot().id(), step.boot().millis(), LEASE_MILLIS],
-                |row| Ok(Self { number: row.get(0)?, alive: row.get(1)? }),
+                |row| Ok(Self { number: row.get(0)?, alive: row.get(1)?, overtaken: row.get(2)? }),
             )
             .optional()?;
         Ok(found)
@@ -46,6 +48,14 @@ impl Lease {
     /// The owner's lease if it lives; a lapsed one is none, even before a sweep takes its tasks.
     pub(super) fn living(step: &Step<'_>, queue: &QueueRow, owner: Owner) -> Result<Option<Self>, Failure> {
         Ok(Self::find(step, queue, owner)?.filter(|lease| lease.alive))
+    }
+
+    /// From now on the owner's claims up to this number are over.
+    pub(super) fn overtake(&self, step: &Step<'_>, last: ClaimNumber) -> Result<(), Failure> {
+        // in: lease, number
+        step.sql("UPDATE taskq_leases SET overtaken = max(overtaken, ?2) WHERE lease = ?1")?
+            .execute([self.number, last.0 as i64])?;
+        Ok(())
     }
 
     fn renew(&self, step: &Step<'_>) -> Result<(), Failure> {

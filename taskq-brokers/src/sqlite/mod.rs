@@ -66,6 +66,13 @@ pub async fn connect(url: &str, clock: Clock) -> Result<Connection> {
     connect_with(Address::parse(url)?, clock, Layout::present()).await
 }
 
+/// The same with a mistake in the statements.
+#[cfg(feature = "seeded-bugs")]
+#[doc(hidden)]
+pub async fn connect_with_patch(url: &str, clock: Clock, patch: crate::patch::Patch) -> Result<Connection> {
+    connect_with(Address { patch, ..Address::parse(url)? }, clock, Layout::present()).await
+}
+
 /// The same for a version of the layout that a test chooses.
 pub(crate) async fn connect_with(address: Address, clock: Clock, layout: Layout) -> Result<Connection> {
     let broker = SqliteBroker::open(&address, &clock, layout).await?;

@@ -11,6 +11,7 @@ use taskq_core::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{address::Address, boot::Boot, bounds::BACKLOG, failure::Failure, file, layout::Layout, step::Step};
+use crate::patch::Patch;
 
 /// The way to the reading thread. Dropping it waits until the thread has ended.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ struct Viewer {
     clock: Clock,
     boot: Boot,
     layout: Layout,
+    patch: Patch,
 }
 
 impl Reader {
@@ -49,7 +51,8 @@ impl Reader {
             say.send(Ok(())).ok();
             drop(guard);
             let boot = Boot::present(&own_clock);
-            Viewer { database, namespace: own_address.namespace, clock: own_clock, boot, layout }.work(queued);
+            let (namespace, patch) = (own_address.namespace, own_address.patch);
+            Viewer { database, namespace, clock: own_clock, boot, layout, patch }.work(queued);
         };
         let failed = |failure: Failure| failure.at_start().told("connect to", address.shown(), &address.path);
         let thread = std::thread::Builder::new()
@@ -99,7 +102,7 @@ impl Viewer {
     /// Several statements of one look see one moment.
     fn view<V>(&self, run: impl FnOnce(&Step<'_>) -> Result<V, Failure>) -> Result<V, Failure> {
         self.database.prepare_cached("BEGIN")?.execute([])?;
-        let seen = run(&Step::new(&self.database, &self.namespace, &self.clock, &self.boot));
+        let seen = run(&Step::new(&self.database, &self.namespace, &self.clock, &self.boot, self.patch));
         if !self.database.is_autocommit() {
             self.database.prepare_cached("COMMIT")?.execute([])?;
         }

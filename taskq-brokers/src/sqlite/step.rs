@@ -9,6 +9,7 @@ use taskq_core::{
 };
 
 use super::{boot::Boot, failure::Failure, waiting::Topic};
+use crate::patch::Patch;
 
 /// One step under way, or one look.
 pub(super) struct Step<'a> {
@@ -16,18 +17,25 @@ pub(super) struct Step<'a> {
     namespace: &'a Namespace,
     now: Timestamp,
     boot: &'a Boot,
+    patch: Patch,
     topics: RefCell<Vec<Topic>>,
 }
 
 impl<'a> Step<'a> {
     /// A step in the transaction that is open on `database`.
-    pub(super) fn new(database: &'a Database, namespace: &'a Namespace, clock: &Clock, boot: &'a Boot) -> Self {
-        Self { database, namespace, now: clock.now(), boot, topics: RefCell::default() }
+    pub(super) fn new(
+        database: &'a Database,
+        namespace: &'a Namespace,
+        clock: &Clock,
+        boot: &'a Boot,
+        patch: Patch,
+    ) -> Self {
+        Self { database, namespace, now: clock.now(), boot, patch, topics: RefCell::default() }
     }
 
     /// The statement, prepared once a connection.
     pub(super) fn sql(&self, statement: &'static str) -> Result<CachedStatement<'a>, Failure> {
-        Ok(self.database.prepare_cached(statement)?)
+        Ok(self.database.prepare_cached(&self.patch.applied_to(statement))?)
     }
 
     /// Whose tasks.

@@ -27,6 +27,7 @@ use super::{
     step::Step,
     waiting::{Topic, Waiting},
 };
+use crate::patch::Patch;
 
 /// The way to the writing thread. Dropping it lets the thread finish what is queued, and waits for that.
 #[derive(Debug)]
@@ -121,7 +122,7 @@ impl Writer {
             say.send(Ok(())).ok();
             drop(guard);
             let boot = Boot::present(&own_clock);
-            let namespace = own_address.namespace;
+            let (namespace, patch) = (own_address.namespace, own_address.patch);
             let (last_commit, seen) = (Duration::ZERO, [0; 2]);
             let (clock, promised) = (own_clock, own_address.synchronous);
             let scribe = Scribe {
@@ -133,6 +134,7 @@ impl Writer {
                 clock,
                 boot,
                 layout,
+                patch,
                 turns,
                 waiting,
                 ringer,
@@ -223,6 +225,7 @@ struct Scribe {
     clock: Clock,
     boot: Boot,
     layout: Layout,
+    patch: Patch,
     turns: Turns,
     waiting: Arc<Waiting>,
     ringer: Ringer,
@@ -331,7 +334,7 @@ impl Scribe {
         let mut topics = Vec::new();
         let alone = writes.len() == 1;
         for write in writes {
-            let step = Step::new(&self.database, &self.namespace, &self.clock, &self.boot);
+            let step = Step::new(&self.database, &self.namespace, &self.clock, &self.boot, self.patch);
             match alone {
                 // The transaction itself is its savepoint.
                 true => write.run(&step)?,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use taskq_core::{
     CancelAnswer, Connection, Envelope, State,
     broker::Accepted,
-    id::{BatchId, Owner},
+    id::{BatchId, ClaimNumber, Owner},
     limits,
 };
 use taskq_test_support::RedisServer;
@@ -69,7 +69,7 @@ async fn one_claim_ends_few_of_many_expired_tasks_and_asks_to_be_repeated() {
     let mut claims = 0;
     let claimed = loop {
         claims += 1;
-        let answer = connection.broker().claim(owner, &queue(), 200).await.expect("claims");
+        let answer = connection.broker().claim(owner, &queue(), 200, ClaimNumber(1)).await.expect("claims");
         if answer.next_due != Some(Duration::ZERO) {
             break answer.claimed;
         }
@@ -147,7 +147,7 @@ async fn a_due_task_outlives_a_right_that_is_taken_away_while_it_becomes_ready()
     advance(&server, Duration::from_secs(9));
     let owner = join(&connection).await;
     server.command(&["ACL", "SETUSER", "shop", "-lpush"]);
-    connection.broker().claim(owner, &queue(), 1).await.expect_err("is refused");
+    connection.broker().claim(owner, &queue(), 1, ClaimNumber(1)).await.expect_err("is refused");
     server.command(&["ACL", "SETUSER", "shop", "+lpush"]);
     assert_eq!(claim(&connection, owner, 1).await[0].envelope.id, id);
 }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, slice, sync::mpsc, thread, time::Duration};
 use taskq_core::{
     Accepted, Clock, Connection, State, TaskId, Timestamp,
     broker::{Claimed, Settled},
-    id::{BatchId, Owner},
+    id::{BatchId, ClaimNumber, Owner},
 };
 use taskq_test_support::{RedisConnection, RedisServer};
 
@@ -46,12 +46,12 @@ impl Nemesis {
 async fn claim_or_find(connection: &Connection, owner: Owner) -> Claimed {
     let queue = queue();
     loop {
-        let answer = connection.broker().claim(owner, &queue, 1).await;
+        let answer = connection.broker().claim(owner, &queue, 1, ClaimNumber(1)).await;
         let mut claimed = match answer {
             Ok(answer) => answer.claimed,
             Err(error) => {
                 assert!(error.is_transient(), "{error}");
-                persist(|| connection.broker().held(owner, &queue)).await
+                persist(|| connection.broker().held(owner, &queue, ClaimNumber(0))).await
             }
         };
         if let Some(claimed) = claimed.pop() {
@@ -125,13 +125,13 @@ async fn a_claim_whose_answer_was_lost_is_found_among_what_is_held() {
     server.command(&["CLIENT", "PAUSE", "100000", "WRITE"]);
     let claiming = tokio::spawn({
         let connection = connection.clone();
-        async move { connection.broker().claim(owner, &queue(), 1).await }
+        async move { connection.broker().claim(owner, &queue(), 1, ClaimNumber(1)).await }
     });
     until("the claim", || server.command(&["INFO", "clients"]).text().contains("blocked_clients:1")).await;
     claiming.abort();
     assert!(claiming.await.expect_err("dropped").is_cancelled());
     server.command(&["CLIENT", "UNPAUSE"]);
-    let held = connection.broker().held(owner, &queue()).await.expect("lists");
+    let held = connection.broker().held(owner, &queue(), ClaimNumber(0)).await.expect("lists");
     assert_eq!(held.iter().map(|held| (&held.envelope.id, held.deliveries)).collect::<Vec<_>>(), [(&id, 1)]);
     assert!(claim(&connection, owner, 9).await.is_empty());
     assert_eq!(settle(&connection, owner, &held[0], succeeded()).await, Settled::Applied);

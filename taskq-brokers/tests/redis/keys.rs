@@ -5,7 +5,7 @@ use std::time::Duration;
 use taskq_core::{
     Accepted, CancelAnswer, Connection, DeadReason, Progress, TaskId, TaskKey, Unique,
     broker::{Claimed, Ending, Settled},
-    id::Owner,
+    id::{ClaimNumber, Owner},
 };
 use taskq_test_support::RedisServer;
 
@@ -134,7 +134,7 @@ async fn a_stale_write_changes_no_byte() {
     // Under its own name, and under that of whoever holds it now.
     changes_nothing(&server, &connection, &[stale, present], &claimed).await;
     assert!(!connection.broker().beat(&[(stale, queue())]).await.expect("beats")[0].alive);
-    assert!(connection.broker().claim(stale, &queue(), 9).await.is_err());
+    assert!(connection.broker().claim(stale, &queue(), 9, ClaimNumber(1)).await.is_err());
 }
 
 /// Tries all that a stale owner can write.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use taskq_core::{
     CancelAnswer, Connection, DeadReason, ErrorKind, Progress, State, Unique,
     broker::{Accepted, Ending, Settled},
-    id::BatchId,
+    id::{BatchId, ClaimNumber},
 };
 use taskq_test_support::RedisServer;
 
@@ -68,7 +68,7 @@ async fn works(connection: &Connection) {
     assert_eq!(state(connection, &task.envelope.id).await, Some(State::Running));
     assert_eq!(broker.cancel(&task.envelope.id).await.expect("asks"), CancelAnswer::Requested);
     assert_eq!(broker.beat(&[(owner, queue())]).await.expect("beats")[0].cancelled.len(), 1);
-    assert_eq!(broker.held(owner, &queue()).await.expect("lists").len(), 1);
+    assert_eq!(broker.held(owner, &queue(), ClaimNumber(0)).await.expect("lists").len(), 1);
     settle(connection, owner, &task, Ending::Cancelled).await;
     for ending in [Ending::Retry(Duration::ZERO), Ending::Dead(DeadReason::Fatal), Ending::Released] {
         let task = claim_one(connection, owner).await;
@@ -158,11 +158,11 @@ async fn a_right_that_is_taken_away_for_a_while_loses_no_task_and_counts_no_deli
     for command in ["lmpop", "hset", "zadd", "incr"] {
         server.command(&["ACL", "SETUSER", "shop-worker", &format!("-{command}")]);
         for _ in 0..3 {
-            let error = connection.broker().claim(owner, &queue(), 9).await.expect_err("not allowed");
+            let error = connection.broker().claim(owner, &queue(), 9, ClaimNumber(1)).await.expect_err("not allowed");
             assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
         }
         server.command(&["ACL", "SETUSER", "shop-worker", &format!("+{command}")]);
-        let mut claimed = connection.broker().held(owner, &queue()).await.expect("lists");
+        let mut claimed = connection.broker().held(owner, &queue(), ClaimNumber(0)).await.expect("lists");
         claimed.extend(claim(&connection, owner, 9).await);
         let claimed = claimed.pop().expect("not lost");
         assert_eq!((&claimed.envelope.id, claimed.deliveries), (&id, 1), "{command}");

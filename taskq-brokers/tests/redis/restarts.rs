@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use taskq_core::{
     ErrorKind, State,
     broker::{Settled, SweepAnswer},
+    id::ClaimNumber,
 };
 use taskq_test_support::{Persistence, RedisServer};
 use tracing::{
@@ -67,7 +68,7 @@ async fn a_server_that_lost_its_data_is_reported_by_everybody_once_and_used_agai
     assert!(server.command(&["GET", "taskq:layout"]).text().starts_with("3 3 "));
     enqueue(&first, invocation()).await;
     assert_eq!(second.inspect().queues().await.expect("lists"), [queue()]);
-    let error = first.broker().claim(owner, &queue(), 1).await.expect_err("its lease is gone");
+    let error = first.broker().claim(owner, &queue(), 1, ClaimNumber(1)).await.expect_err("its lease is gone");
     assert_eq!(error.kind(), ErrorKind::Fenced);
     let owner = join(&first).await;
     claim_one(&first, owner).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use taskq_core::{
     CancelAnswer, Connection, State, TaskId,
     broker::{Accepted, Ending, Settled},
-    id::{BatchId, Siblings},
+    id::{BatchId, ClaimNumber, Siblings},
 };
 use taskq_test_support::RedisServer;
 
@@ -90,7 +90,7 @@ async fn a_right_that_is_taken_away_loses_nothing_of_a_row_that_is_parted() {
     for right in ["rpush", "decrby", "hset"] {
         server.command(&["ACL", "SETUSER", "shop", &format!("-{right}")]);
         // Some succeed all the same, and what they took is handed back.
-        let answer = connection.broker().claim(owner, &queue(), 3).await;
+        let answer = connection.broker().claim(owner, &queue(), 3, ClaimNumber(1)).await;
         server.command(&["ACL", "SETUSER", "shop", &format!("+{right}")]);
         for claimed in answer.map(|answer| answer.claimed).unwrap_or_default() {
             assert_eq!(settle(&connection, owner, &claimed, Ending::Released).await, Settled::Applied);
@@ -111,7 +111,7 @@ async fn what_little_is_left_of_a_large_claim_can_still_be_settled_and_given_bac
     for (at, one) in claimed.iter().enumerate().filter(|(at, _)| at % 7 != 0) {
         assert_eq!(settle(&connection, owner, one, succeeded()).await, Settled::Applied, "{at}");
     }
-    let held = connection.broker().held(owner, &queue()).await.expect("lists");
+    let held = connection.broker().held(owner, &queue(), ClaimNumber(0)).await.expect("lists");
     let left: Vec<_> = ids.iter().step_by(7).cloned().collect();
     assert_eq!(held.iter().map(|held| held.envelope.id.clone()).collect::<Vec<_>>(), left);
     assert_eq!(settle(&connection, owner, &claimed[7], succeeded()).await, Settled::Applied);

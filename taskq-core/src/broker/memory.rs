@@ -18,12 +18,13 @@ use crate::{
         Accepted, BeatAnswer, Broker, CancelAnswer, Capabilities, ClaimAnswer, Claimed, Control, Counts, DeadLetter,
         Inspect, Settled, Settlement, Snapshot, SweepAnswer,
     },
+    bug::{Bug, Planted},
     clock::{Clock, Timestamp},
     connection::{Connection, Opener},
     context::Progress,
     envelope::Envelope,
     error::Result,
-    id::{BatchId, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
+    id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
     limits,
 };
 use queue::MemoryQueue;
@@ -32,13 +33,20 @@ use queue::MemoryQueue;
 #[derive(Debug)]
 pub struct MemoryBroker {
     clock: Clock,
+    planted: Planted,
     queues: Mutex<BTreeMap<QueueName, MemoryQueue>>,
     changed: Notify,
 }
 
 /// A connection to a new, empty broker in memory. Its clones, and what [`Connection::open_another`] opens, share it.
 pub fn connect(clock: Clock) -> Connection {
-    let broker = MemoryBroker { clock: clock.clone(), queues: Mutex::default(), changed: Notify::new() };
+    connect_with_bug(clock, Planted::default())
+}
+
+/// The same, where this bug is planted in the broker, clients and workers.
+#[doc(hidden)]
+pub fn connect_with_bug(clock: Clock, planted: Planted) -> Connection {
+    let broker = MemoryBroker { clock: clock.clone(), planted, queues: Mutex::default(), changed: Notify::new() };
     connection_to(Arc::new(broker), clock)
 }
 
@@ -56,7 +64,8 @@ fn connection_to(broker: Arc<MemoryBroker>, clock: Clock) -> Connection {
         let connection = connection_to(Arc::clone(&again), same_clock.clone());
         Box::pin(std::future::ready(Ok(connection)))
     });
-    Connection::new(Arc::clone(&broker), "memory://", clock, opener).with_memory(broker)
+    let planted = broker.planted;
+    Connection::new(Arc::clone(&broker), "memory://", clock, opener).with_memory(broker).with_bug(planted)
 }
 
 impl MemoryBroker {
@@ -67,10 +76,15 @@ impl MemoryBroker {
 
     /// Runs one atomic step on a queue and wakes everybody who waits for a change.
     fn step<V>(&self, queue: &QueueName, change: impl FnOnce(&mut MemoryQueue, Timestamp) -> V) -> V {
-        let now = self.clock.now();
-        let value = change(self.queues().entry(queue.clone()).or_insert_with(|| MemoryQueue::new(queue.clone())), now);
+        let value = self.silent_step(queue, change);
         self.changed.notify_waiters();
         value
+    }
+
+    fn silent_step<V>(&self, queue: &QueueName, change: impl FnOnce(&mut MemoryQueue, Timestamp) -> V) -> V {
+        let now = self.clock.now();
+        let new = || MemoryQueue::new(queue.clone(), self.planted);
+        change(self.queues().entry(queue.clone()).or_insert_with(new), now)
     }
 
     fn look<V>(&self, queue: &QueueName, look: impl FnOnce(&MemoryQueue, Timestamp) -> V) -> Option<V> {
@@ -110,6 +124,9 @@ impl Broker for MemoryBroker {
     }
 
     async fn enqueue(&self, queue: &QueueName, batch: BatchId, envelopes: &[Envelope]) -> Result<Vec<Accepted>> {
+        if self.planted.is(Bug::DoorbellLost) {
+            return Ok(self.silent_step(queue, |queue, now| queue.enqueue(now, batch, envelopes)));
+        }
         Ok(self.step(queue, |queue, now| queue.enqueue(now, batch, envelopes)))
     }
 
@@ -121,12 +138,12 @@ impl Broker for MemoryBroker {
         Ok(beats.iter().map(|(owner, queue)| self.step(queue, |queue, now| queue.beat(now, *owner))).collect())
     }
 
-    async fn claim(&self, owner: Owner, queue: &QueueName, count: usize) -> Result<ClaimAnswer> {
-        self.step(queue, |queue, now| queue.claim(now, owner, count.min(limits::CLAIM_BATCH)))
+    async fn claim(&self, owner: Owner, queue: &QueueName, count: usize, number: ClaimNumber) -> Result<ClaimAnswer> {
+        self.step(queue, |queue, now| queue.claim(now, owner, count.min(limits::CLAIM_BATCH), number))
     }
 
-    async fn held(&self, owner: Owner, queue: &QueueName) -> Result<Vec<Claimed>> {
-        Ok(self.look(queue, |queue, _| queue.held(owner)).unwrap_or_default())
+    async fn held(&self, owner: Owner, queue: &QueueName, last: ClaimNumber) -> Result<Vec<Claimed>> {
+        self.step(queue, |queue, now| queue.held(now, owner, last))
     }
 
     async fn settle(&self, owner: Owner, queue: &QueueName, settlements: &[Settlement]) -> Result<Vec<Settled>> {

@@ -10,6 +10,7 @@ use crate::{
     invocation::Unique,
     limits,
     retry::Retry,
+    state::State,
 };
 
 /// What a worker claims is what the client enqueued.
@@ -93,7 +94,8 @@ pub async fn a_claim_takes_no_more_than_asked(stage: Stage) {
 pub async fn claiming_without_a_lease_is_fenced(stage: Stage) {
     let id = stage.enqueue_one().await;
     let stranger = Owner { worker: WorkerId::generate(), term: 0 };
-    let error = stage.connection.broker().claim(stranger, &stage.queue, 1).await.expect_err("has no lease");
+    let error =
+        stage.connection.broker().claim(stranger, &stage.queue, 1, stage.next_claim()).await.expect_err("has no lease");
     assert_eq!(error.kind(), ErrorKind::Fenced);
     assert_eq!(stage.claim_one(stage.worker().await).await.envelope.id, id);
 }
@@ -104,7 +106,35 @@ pub async fn a_worker_finds_what_it_holds(stage: Stage) {
     let owner = stage.worker().await;
     let claimed = stage.claim_one(owner).await;
     let broker = stage.connection.broker();
-    assert_eq!(broker.held(owner, &stage.queue).await.expect("lists"), std::slice::from_ref(&claimed));
+    assert_eq!(
+        broker.held(owner, &stage.queue, stage.next_claim()).await.expect("lists"),
+        std::slice::from_ref(&claimed)
+    );
     stage.succeed(owner, &claimed, 1).await;
-    assert!(broker.held(owner, &stage.queue).await.expect("lists").is_empty());
+    assert!(broker.held(owner, &stage.queue, stage.next_claim()).await.expect("lists").is_empty());
+    // What it held before its lease lapsed runs elsewhere, even if no sweep has seen to that yet.
+    stage.enqueue_one().await;
+    stage.claim_one(owner).await;
+    stage.advance(limits::LEASE + std::time::Duration::from_millis(1)).await;
+    let error = broker.held(owner, &stage.queue, stage.next_claim()).await.expect_err("has no lease");
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+}
+
+/// A claim on a connection that was given up may arrive after its worker has looked for what it holds.
+pub async fn a_claim_that_comes_late_hands_out_nothing(stage: Stage) {
+    let id = stage.enqueue_one().await;
+    let (owner, other) = (stage.worker().await, stage.worker().await);
+    let broker = stage.connection.broker();
+    let (late, last) = (stage.next_claim(), stage.next_claim());
+    assert!(broker.held(owner, &stage.queue, last).await.expect("lists").is_empty());
+    for number in [late, last] {
+        let error = broker.claim(owner, &stage.queue, 1, number).await.expect_err("nobody waits for it");
+        assert_eq!(error.kind(), ErrorKind::Fenced);
+    }
+    assert_eq!(stage.state(&id).await, Some(State::Ready));
+    // The worker's lease lives on, others are not concerned, and neither is its next claim.
+    assert!(stage.beat(owner).await);
+    assert_eq!(stage.claim(other, 1).await.len(), 1);
+    stage.enqueue_one().await;
+    assert_eq!(stage.claim(owner, 1).await.len(), 1);
 }

@@ -39,9 +39,10 @@ pub async fn due_tasks_follow_their_due_time(stage: Stage) {
 pub async fn a_claim_tells_when_the_next_task_is_due(stage: Stage) {
     let owner = stage.worker().await;
     let broker = stage.connection.broker();
-    assert_eq!(broker.claim(owner, &stage.queue, 1).await.expect("claims").next_due, None);
+    assert_eq!(broker.claim(owner, &stage.queue, 1, stage.next_claim()).await.expect("claims").next_due, None);
     stage.enqueue(stage.invocation(0).delay(Duration::from_secs(4))).await;
     stage.enqueue(stage.invocation(0).delay(Duration::from_secs(9))).await;
-    let next_due = broker.claim(owner, &stage.queue, 1).await.expect("claims").next_due.expect("one waits");
+    let next_due =
+        broker.claim(owner, &stage.queue, 1, stage.next_claim()).await.expect("claims").next_due.expect("one waits");
     assert!(next_due <= Duration::from_secs(4) && next_due > Duration::from_secs(3), "{next_due:?}");
 }

@@ -48,7 +48,8 @@ pub async fn a_lapsed_lease_is_not_renewed(stage: Stage) {
     assert!(!stage.beat(owner).await);
     stage.sweep().await;
     assert!(!stage.beat(owner).await);
-    let error = stage.connection.broker().claim(owner, &stage.queue, 1).await.expect_err("is fenced");
+    let error =
+        stage.connection.broker().claim(owner, &stage.queue, 1, stage.next_claim()).await.expect_err("is fenced");
     assert_eq!(error.kind(), ErrorKind::Fenced);
 }
 

@@ -19,7 +19,7 @@ use crate::{
     connection::Connection,
     envelope::Envelope,
     error::ErrorKind,
-    id::{BatchId, Owner, QueueName, Siblings, TaskId, WorkerId},
+    id::{BatchId, ClaimNumber, Owner, QueueName, Siblings, TaskId, WorkerId},
     invocation::Unique,
     limits,
     state::{DeadReason, State},
@@ -392,7 +392,8 @@ impl Player {
 
     /// Takes everything that is ready; compared as a set, since a dead worker's tasks come back in any order.
     async fn claim(&mut self, queue: &QueueName, owner: Owner) -> Answer {
-        let mut claimed = match self.connection.broker().claim(owner, queue, limits::CLAIM_BATCH).await {
+        let mut claimed = match self.connection.broker().claim(owner, queue, limits::CLAIM_BATCH, ClaimNumber(1)).await
+        {
             Ok(answer) => answer.claimed,
             Err(error) if error.kind() == ErrorKind::Fenced => return Answer::Fenced,
             Err(error) => panic!("claim: {error}"),

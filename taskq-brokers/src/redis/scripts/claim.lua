@@ -1,11 +1,17 @@
 #!lua flags=allow-oom
--- ready -> running; expired ones -> expired. ARGV: owner, count.
--- Answer: {} if the lease is gone; else {milliseconds to the next due task or -1, batch, its parts}, and batch and parts
+-- ready -> running; expired ones -> expired. ARGV: owner, count, number of the claim.
+-- Answer: {} if the lease is gone or the owner has given this claim up; else {milliseconds to the next due task or -1, batch, its parts}, and batch and parts
 -- again of what was handed to the owner with a bell, in case that was not heard. It may stop short of the count:
 -- after many that were cancelled or expired, or many bytes; then it says 0, claim again at once.
 local owner, count = ARGV[1], tonumber(ARGV[2])
 local t = now()
 if not alive(owner, t) then return {} end
+local cancelled, cancelled_untracked = false, false
+if call('EXISTS', p..'c', p..'cu', p..'over:'..owner) > 0 then
+  if tonumber(ARGV[3]) <= tonumber(call('GET', p..'over:'..owner) or 0) then return {} end
+  cancelled, cancelled_untracked = call('EXISTS', p..'c') == 1, call('EXISTS', p..'cu') == 1
+end
+local watched = cancelled or cancelled_untracked
 local answer = {-1, '0', {}}
 local handed = call('GET', p..'hand:'..owner)
 if handed then
@@ -15,11 +21,6 @@ if handed then
   call('DEL', p..'hand:'..owner, p..'bell:'..owner)
 end
 promote(t, 200)
-local cancelled, cancelled_untracked = false, false
-if call('EXISTS', p..'c', p..'cu') > 0 then
-  cancelled, cancelled_untracked = call('EXISTS', p..'c') == 1, call('EXISTS', p..'cu') == 1
-end
-local watched = cancelled or cancelled_untracked
 
 -- What is taken: parts of `own`, and for each what `k` in `idx` tells of it. Loose elements, one from a row, become a part
 -- together.

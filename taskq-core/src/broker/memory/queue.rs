@@ -12,12 +12,13 @@ use crate::{
         Accepted, BeatAnswer, CancelAnswer, ClaimAnswer, Claimed, Counts, DeadLetter, Ending, Settled, Settlement,
         Snapshot, SweepAnswer,
     },
+    bug::{Bug, Planted},
     clock::Timestamp,
     codec::Payload,
     context::Progress,
     envelope::Envelope,
     error::{Error, ErrorKind, Result},
-    id::{BatchId, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
+    id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
     invocation::{Expiry, OnConflict, Start, UniqueKey, UniqueUntil},
     limits,
     state::{DeadReason, State},
@@ -30,7 +31,8 @@ const BATCH_MEMORY: Duration = Duration::from_secs(3_600);
 #[derive(Debug)]
 pub(super) struct MemoryQueue {
     name: QueueName,
-    live: HashMap<TaskKey, Live>,
+    planted: Planted,
+    live: BTreeMap<TaskKey, Live>,
     /// Ready tasks in the order to hand them out: priority 9 first, then the smallest place.
     ready: BTreeMap<(Reverse<u8>, i64), TaskKey>,
     due: BTreeSet<(Timestamp, TaskKey)>,
@@ -39,6 +41,8 @@ pub(super) struct MemoryQueue {
     dead: BTreeMap<(Timestamp, TaskKey), Dead>,
     unique: HashMap<String, UniqueHolder>,
     leases: BTreeMap<Owner, Timestamp>,
+    /// Up to which number the claims of an owner are over, where it has asked what it holds.
+    overtaken: BTreeMap<Owner, ClaimNumber>,
     batches: HashMap<BatchId, Timestamp>,
     last_token: u64,
     front: i64,
@@ -91,10 +95,11 @@ pub(super) fn untracked(key: &TaskKey) -> Option<Snapshot> {
 }
 
 impl MemoryQueue {
-    pub(super) fn new(name: QueueName) -> Self {
+    pub(super) fn new(name: QueueName, planted: Planted) -> Self {
         Self {
             name,
-            live: HashMap::new(),
+            planted,
+            live: BTreeMap::new(),
             ready: BTreeMap::new(),
             due: BTreeSet::new(),
             ended: HashMap::new(),
@@ -102,6 +107,7 @@ impl MemoryQueue {
             dead: BTreeMap::new(),
             unique: HashMap::new(),
             leases: BTreeMap::new(),
+            overtaken: BTreeMap::new(),
             batches: HashMap::new(),
             last_token: 0,
             front: 0,
@@ -202,7 +208,9 @@ impl MemoryQueue {
         let mut promoted = 0;
         while promoted < limit && self.due.first().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, key)) = self.due.pop_first() {
-                self.make_ready_last(&key);
+                if !(self.planted.is(Bug::DueTaskLost) && self.last_token.is_multiple_of(3)) {
+                    self.make_ready_last(&key);
+                }
                 promoted += 1;
             }
         }
@@ -223,6 +231,11 @@ impl MemoryQueue {
 
     fn is_alive(&self, now: Timestamp, owner: Owner) -> bool {
         self.leases.get(&owner).is_some_and(|expires| *expires > now)
+    }
+
+    fn forget_lease(&mut self, owner: Owner) {
+        self.leases.remove(&owner);
+        self.overtaken.remove(&owner);
     }
 
     pub(super) fn beat(&mut self, now: Timestamp, owner: Owner) -> BeatAnswer {
@@ -249,20 +262,37 @@ impl MemoryQueue {
         candidates.min().map(|at| at.since(now))
     }
 
-    pub(super) fn claim(&mut self, now: Timestamp, owner: Owner, count: usize) -> Result<ClaimAnswer> {
-        if !self.is_alive(now, owner) {
-            return Err(
-                Error::new(ErrorKind::Fenced, "claim from", &self.name).because("the worker's lease has lapsed")
-            );
+    fn check_alive(&self, operation: &'static str, now: Timestamp, owner: Owner) -> Result<()> {
+        match self.is_alive(now, owner) {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Fenced, operation, &self.name).because("the worker's lease has lapsed")),
+        }
+    }
+
+    pub(super) fn claim(
+        &mut self,
+        now: Timestamp,
+        owner: Owner,
+        count: usize,
+        number: ClaimNumber,
+    ) -> Result<ClaimAnswer> {
+        self.check_alive("claim from", now, owner)?;
+        let is_overtaken = self.overtaken.get(&owner).is_some_and(|last| number <= *last);
+        if is_overtaken && !self.planted.is(Bug::LateClaimAccepted) {
+            let text = "the worker has given this claim up";
+            return Err(Error::new(ErrorKind::Fenced, "claim from", &self.name).because(text));
         }
         self.promote(now, limits::CLAIM_BATCH);
         self.last_token += 1;
         let token = DeliveryToken(self.last_token);
         let mut claimed = Vec::new();
         while claimed.len() < count {
-            let Some((_, key)) = self.ready.pop_first() else {
+            let Some((place, key)) = self.ready.pop_first() else {
                 break;
             };
+            if self.planted.is(Bug::ClaimNotAtomic) && self.last_token.is_multiple_of(5) && claimed.is_empty() {
+                self.ready.insert(place, key.clone());
+            }
             if self.live.get(&key).is_some_and(|live| live.expires.is_some_and(|expires| expires <= now)) {
                 self.end_waiting(now, &key, State::Expired);
                 continue;
@@ -274,21 +304,26 @@ impl MemoryQueue {
 
     fn hand_out(&mut self, key: &TaskKey, owner: Owner, token: DeliveryToken) -> Option<Claimed> {
         let live = self.live.get_mut(key)?;
-        live.deliveries = live.deliveries.saturating_add(1);
+        if !self.planted.is(Bug::ClaimNotCounted) {
+            live.deliveries = live.deliveries.saturating_add(1);
+        }
         live.place = Place::Running { owner, token, progress: None };
         let claimed = Claimed { token, deliveries: live.deliveries, envelope: Arc::new(live.envelope.clone()) };
         self.free_unique(&claimed.envelope, UniqueUntil::Start);
         Some(claimed)
     }
 
-    pub(super) fn held(&self, owner: Owner) -> Vec<Claimed> {
+    pub(super) fn held(&mut self, now: Timestamp, owner: Owner, last: ClaimNumber) -> Result<Vec<Claimed>> {
+        self.check_alive("list what is held in", now, owner)?;
+        let overtaken = self.overtaken.entry(owner).or_insert(last);
+        *overtaken = last.max(*overtaken);
         let claimed = |live: &Live| match &live.place {
             Place::Running { token, .. } => {
                 Some(Claimed { token: *token, deliveries: live.deliveries, envelope: Arc::new(live.envelope.clone()) })
             }
             Place::Due { .. } | Place::Ready { .. } => None,
         };
-        self.held_by(owner).filter_map(|(_, live)| claimed(live)).collect()
+        Ok(self.held_by(owner).filter_map(|(_, live)| claimed(live)).collect())
     }
 
     fn held_by(&self, owner: Owner) -> impl Iterator<Item = (&TaskKey, &Live)> {
@@ -299,14 +334,22 @@ impl MemoryQueue {
 
     /// Whether this write comes from the present holder of the task, with a living lease.
     fn holds(&self, now: Timestamp, owner: Owner, key: &TaskKey, token: DeliveryToken) -> bool {
-        let place = self.live.get(key).map(|live| &live.place);
-        self.is_alive(now, owner)
-            && matches!(place, Some(Place::Running { owner: o, token: t, .. }) if *o == owner && *t == token)
+        let Some(Live { place: Place::Running { owner: holder, token: present, .. }, .. }) = self.live.get(key) else {
+            return false;
+        };
+        let is_holder = *holder == owner && self.is_alive(now, owner);
+        (is_holder || self.planted.is(Bug::OwnerNotChecked))
+            && (*present == token || self.planted.is(Bug::TokenNotChecked))
     }
 
     pub(super) fn settle(&mut self, now: Timestamp, owner: Owner, settlement: &Settlement) -> Settled {
         let Settlement { token, envelope, ending } = settlement;
         let key = &envelope.id.key;
+        if self.planted.is(Bug::ResultBeforeCheck)
+            && let (Ending::Succeeded(result), Some(ended)) = (ending, self.ended.get_mut(key))
+        {
+            ended.result = Some(result.clone());
+        }
         if !self.holds(now, owner, key, *token) {
             // The same write again, after its answer was lost, is no stale write.
             let applied = self.ended.get(key).is_some_and(|ended| ended.token == Some(*token));
@@ -371,10 +414,11 @@ impl MemoryQueue {
             // A sweep gives back what a lapsed owner held, and counts its deliveries.
             return;
         }
-        self.leases.remove(&owner);
+        self.forget_lease(owner);
         for key in self.keys_held_by(owner) {
             if let Some(live) = self.live.get_mut(&key) {
                 live.deliveries = 0;
+                live.envelope.attempts += u32::from(self.planted.is(Bug::ReleaseSpendsAttempt));
             }
             self.hand_back(now, &key);
         }
@@ -418,7 +462,9 @@ impl MemoryQueue {
 
     fn bury(&mut self, now: Timestamp, envelope: &Envelope, reason: DeadReason) {
         self.live.remove(&envelope.id.key);
-        self.free_unique(envelope, UniqueUntil::End);
+        if !(self.planted.is(Bug::UniqueKeyKept) && reason == DeadReason::Crashed) {
+            self.free_unique(envelope, UniqueUntil::End);
+        }
         self.dead.insert((now, envelope.id.key.clone()), Dead { envelope: envelope.clone(), reason });
     }
 
@@ -461,8 +507,9 @@ impl MemoryQueue {
 
     pub(super) fn sweep(&mut self, now: Timestamp, limit: usize) -> SweepAnswer {
         let mut answer = SweepAnswer { due: self.promote(now, limit), ..SweepAnswer::default() };
+        let early = if self.planted.is(Bug::SweepTakesLiving) { limits::LEASE / 2 } else { Duration::ZERO };
         let lapsed: Vec<Owner> =
-            self.leases.iter().filter(|(_, expires)| **expires <= now).map(|(owner, _)| *owner).collect();
+            self.leases.iter().filter(|(_, expires)| **expires <= now + early).map(|(owner, _)| *owner).collect();
         for owner in lapsed {
             let held = self.keys_held_by(owner);
             let left = limit.saturating_sub(answer.reclaimed + answer.buried);
@@ -473,7 +520,7 @@ impl MemoryQueue {
                 }
             }
             if held.len() <= left {
-                self.leases.remove(&owner);
+                self.forget_lease(owner);
             }
             answer.more |= held.len() > left;
         }
@@ -495,7 +542,7 @@ impl MemoryQueue {
             return State::Untracked;
         };
         let envelope = live.envelope.clone();
-        if live.cancel_requested {
+        if live.cancel_requested && !self.planted.is(Bug::CancelForgotten) {
             self.end(now, &envelope, State::Cancelled, None, None);
             State::Cancelled
         } else if live.deliveries >= envelope.max_deliveries {
