@@ -8,6 +8,7 @@ use crate::{
     catalogue::{Engine, Group, Place, Row, Tasks, Way},
     crew::Crew,
     driver::{Driver, Said},
+    figure::median,
     ground::{Ground, Grounds},
     options::Options,
     results::Results,
@@ -22,6 +23,9 @@ const CREW_SETTLES_IN: Duration = Duration::from_secs(3);
 /// SQLite and peers get a part of the tasks: they are slower, and a rate is a rate.
 const SQLITE_PART: u64 = 10;
 const PEERS_PART: u64 = 8;
+
+/// So often a drain alone and one beside idle processes are made for one figure.
+const TURNS_BESIDE_IDLE: usize = 5;
 
 /// Plays what was selected.
 pub(crate) struct Conductor<'a> {
@@ -132,23 +136,29 @@ impl<'a> Conductor<'a> {
         Ok(Brought { values, audit, skipped: None })
     }
 
-    /// The same twice: alone, and while so many processes wait for work in another queue.
+    /// The same alone and while so many processes wait for work in another queue, in turn: one drain differs from the next
+    /// by more than what is looked for.
     fn beside_idle(&mut self, place: Place, row: &Row, system: &System, count: usize) -> Outcome<Brought> {
         let tasks = self.tasks(place, row, system);
         let arguments = self.arguments(row);
         let ground = self.grounds.prepare(place, system)?;
-        let alone = drive(system, &ground, tasks, &arguments, |_| Ok(()))?;
-        let mut crew = Crew::connect(system, "serve_idle", count, &ground.url, 0)?;
-        crew.work()?;
-        std::thread::sleep(CREW_SETTLES_IN);
-        let beside = drive(system, &ground, tasks, &arguments, |_| Ok(()))?;
-        crew.end()?;
-        let (Some(without), Some(with)) = (alone.values.first(), beside.values.first()) else {
-            return Err("it gave no rate".into());
-        };
-        let ratio = with.value / without.value;
-        let value = Value { metric: row.brings[0].to_owned(), unit: "x".to_owned(), value: ratio };
-        Ok(Brought { values: vec![value], audit: beside.audit, skipped: None })
+        let mut rates = [const { Vec::new() }; 2];
+        let mut audit = None;
+        for _ in 0..TURNS_BESIDE_IDLE {
+            let alone = drive(system, &ground, tasks, &arguments, |_| Ok(()))?;
+            let mut crew = Crew::connect(system, "serve_idle", count, &ground.url, 0)?;
+            crew.work()?;
+            std::thread::sleep(CREW_SETTLES_IN);
+            let beside = drive(system, &ground, tasks, &arguments, |_| Ok(()))?;
+            crew.end()?;
+            for (rates, report) in rates.iter_mut().zip([&alone, &beside]) {
+                rates.push(report.values.first().ok_or("it gave no rate")?.value);
+            }
+            audit = beside.audit;
+        }
+        let [alone, beside] = rates.map(median);
+        let value = Value { metric: row.brings[0].to_owned(), unit: "x".to_owned(), value: beside / alone };
+        Ok(Brought { values: vec![value], audit, skipped: None })
     }
 
     fn tasks(&self, place: Place, row: &Row, system: &System) -> u64 {

@@ -15,16 +15,9 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    /// The value in the middle; of an even number of runs the mean of the two.
+    /// The median of the runs.
     pub(crate) fn median(&self) -> f64 {
-        let mut sorted = self.runs.clone();
-        sorted.sort_by(f64::total_cmp);
-        let upper = sorted.len() / 2;
-        match sorted.len() {
-            0 => f64::NAN,
-            count if count % 2 == 1 => sorted[upper],
-            _ => f64::midpoint(sorted[upper - 1], sorted[upper]),
-        }
+        median(self.runs.clone())
     }
 
     pub(crate) fn min(&self) -> f64 {
@@ -38,6 +31,17 @@ impl Figure {
     /// Whether more is better, by the unit: of what is counted a second one wants more, of everything else less.
     pub(crate) fn more_is_better(&self) -> bool {
         self.unit == "/s"
+    }
+}
+
+/// The value in the middle; of an even number of values the mean of the two.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let upper = values.len() / 2;
+    match values.len() {
+        0 => f64::NAN,
+        count if count % 2 == 1 => values[upper],
+        _ => f64::midpoint(values[upper - 1], values[upper]),
     }
 }
 

@@ -148,7 +148,8 @@ fn ahead_of_peers(results: &Results) -> Vec<String> {
             rows += 1;
             let ahead = match theirs.more_is_better() {
                 true => ours.median() > theirs.median(),
-                false => ours.median() < theirs.median(),
+                // Nobody can be ahead of nothing at all.
+                false => ours.median() < theirs.median() || ours.median() == 0.0,
             };
             if !ahead {
                 behind.push(theirs.metric.as_str());

@@ -4,76 +4,13 @@
 //! `TASKQ_TASKS` and `TASKQ_SEEDS` make it larger: `TASKQ_TASKS=100000 TASKQ_SEEDS=20 cargo nextest run -p
 //! taskq-crash-tests --no-capture`.
 
-use std::{
-    collections::HashMap,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use taskq::{AnyTask, Client, Invocation, TaskHandle, limits, task};
+use taskq::{AnyTask, Client, Invocation, TaskHandle, limits};
+use taskq_crash_tests::{LONG, Program, Seed, count, ending, executions, number, square};
 use taskq_test_support::{ChildProcess, Persistence, RedisServer, TempFolder};
 
-/// The same declarations as in the worker process; their bodies never run here.
-#[task(queue = "crash")]
-async fn square(number: u64, pause_micros: u64) -> u64 {
-    number * number + pause_micros
-}
-
-const LONG: Duration = Duration::from_secs(120);
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-fn worker(url: &str, slots: usize, folder: &Path) -> ChildProcess {
-    let process = doomed_worker(url, slots, folder);
-    process.wait_for_line(|line| line.starts_with("ready"), LONG);
-    process
-}
-
-/// A worker whose first task may end it before it says that it is ready.
-fn doomed_worker(url: &str, slots: usize, folder: &Path) -> ChildProcess {
-    let history = folder.join("history");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_crash-worker"));
-    command.arg(url).arg(slots.to_string()).arg(history);
-    ChildProcess::spawn(&mut command)
-}
-
-/// One of the counts that a worker prints at its end.
-fn count(tally: &str, name: &str) -> u64 {
-    let start = tally.find(&format!("{name}: ")).expect("the tally has it") + name.len() + 2;
-    let digits: String = tally[start..].chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().expect("a number")
-}
-
-fn ending(worker: &ChildProcess) -> String {
-    worker.terminate();
-    let tally = worker.wait_for_line(|line| line.starts_with("tally"), LONG);
-    worker.wait_for_exit(LONG);
-    tally
-}
-
-/// How often each number was executed.
-fn executions(folder: &Path) -> HashMap<u64, u64> {
-    let history = std::fs::read_to_string(folder.join("history")).expect("was written");
-    let mut executions = HashMap::new();
-    for line in history.lines() {
-        let number = line.split(' ').next().and_then(|number| number.parse().ok()).expect("a number first");
-        *executions.entry(number).or_default() += 1;
-    }
-    executions
-}
-
-/// A little pseudo-randomness, so that a failure can be repeated by its seed.
-struct Seed(u64);
-
-impl Seed {
-    fn next(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % below
-    }
-}
+const PROGRAM: Program = Program(env!("CARGO_BIN_EXE_crash-worker"));
 
 async fn enqueue(client: &Client, tasks: u64, seed: &mut Seed) -> Vec<TaskHandle<square>> {
     // One in a hundred takes longer, so that some are always in the middle.
@@ -88,7 +25,7 @@ async fn kill_one_and_stop_one(url: &str, seed_number: u64, tasks: u64) -> u64 {
     let mut seed = Seed(seed_number);
     let connection = taskq::connect(url).await.expect("opens");
     let client = connection.client();
-    let mut workers: Vec<_> = (0..3).map(|_| worker(url, 64, folder.path())).collect();
+    let mut workers: Vec<_> = (0..3).map(|_| PROGRAM.worker(url, 64, folder.path())).collect();
     let handles = enqueue(&client, tasks, &mut seed).await;
 
     // In the middle: when a random part of the tasks has a result.
@@ -189,7 +126,7 @@ async fn workers_resume_when_redis_is_killed_and_restarted() {
     let mut server = RedisServer::builder().persistence(Persistence::AppendEverySecond).start();
     let connection = taskq::connect(&server.url()).await.expect("opens");
     let client = connection.client().with_deadline(LONG);
-    let workers: Vec<_> = (0..2).map(|_| worker(&server.url(), 32, folder.path())).collect();
+    let workers: Vec<_> = (0..2).map(|_| PROGRAM.worker(&server.url(), 32, folder.path())).collect();
     for round in 0..3u64 {
         let first = round * 4_000;
         let before: Vec<_> = (first..first + 2_000).map(|number| square::with(number, 2_000)).collect();
@@ -225,11 +162,11 @@ async fn a_task_that_aborts_its_process_is_dead_after_three_deliveries_and_hurts
     let poison: Invocation<AnyTask> = Invocation::named("abort", &serde_json::json!({ "number": 1 })).queue("crash");
     let poison = client.enqueue(poison).await.expect("enqueues");
     for delivery in 1..=u64::from(limits::DEFAULT_MAX_DELIVERIES) {
-        let victim = doomed_worker(&url, 4, folder.path());
+        let victim = PROGRAM.doomed_worker(&url, 4, folder.path());
         assert!(!victim.wait_for_exit(LONG).success());
         assert_eq!(executions(folder.path())[&1], delivery);
     }
-    let survivor = worker(&url, 4, folder.path());
+    let survivor = PROGRAM.worker(&url, 4, folder.path());
     match poison.wait::<()>(LONG).await {
         Err(taskq::WaitError::Dead { reason, attempts, .. }) => {
             assert_eq!((reason, attempts), (taskq::DeadReason::Crashed, 0), "a crash spends no attempt");
@@ -245,10 +182,10 @@ async fn a_task_that_aborts_its_process_is_dead_after_three_deliveries_and_hurts
 async fn takeover(url: &str) -> Duration {
     let folder = TempFolder::new();
     let client = taskq::connect(url).await.expect("opens").client();
-    let first = worker(url, 4, folder.path());
+    let first = PROGRAM.worker(url, 4, folder.path());
     let held = client.enqueue(square::with(1, 3_600_000_000)).await.expect("enqueues");
     let dead = owner_other_than(&held, None).await;
-    let second = worker(url, 4, folder.path());
+    let second = PROGRAM.worker(url, 4, folder.path());
     first.kill();
     let begun = Instant::now();
     owner_other_than(&held, Some(dead)).await;
