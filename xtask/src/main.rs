@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod chaos;
 mod lint;
 mod test;
 
@@ -39,6 +40,7 @@ enum Command {
     Test(test::TestOptions),
     Lint(lint::LintOptions),
     Bench(bench::BenchOptions),
+    Chaos(chaos::ChaosOptions),
     #[command(hide = true)]
     CleanUpAfter(leftovers::CleanUpOptions),
 }
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Lint(options) => lint::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Chaos(options) => chaos::run(&options),
         Command::CleanUpAfter(options) => leftovers::clean_up_after(&options),
     };
     done.unwrap_or_else(|failure| {

@@ -1,0 +1,138 @@
+//! Whether what was acknowledged, what ran, and what the broker says agree.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    fleet::Trouble,
+    history::{Execution, History},
+};
+
+/// How long after a trouble its consequences may show: a lease, and the time until somebody sweeps and has a slot.
+const AFTERMATH: Duration = Duration::from_secs(30);
+
+/// What the check found.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// Acknowledged tasks without a result.
+    pub(crate) lost: Vec<String>,
+    /// Executions beyond the first of each task.
+    pub(crate) repeated: u64,
+    /// Those of them before which nothing had happened to whoever ran the task.
+    pub(crate) unexplained: Vec<String>,
+    /// Results that are not of the last execution, or that changed.
+    pub(crate) stale: Vec<String>,
+    /// What ran and was never enqueued.
+    pub(crate) phantoms: Vec<String>,
+    /// From each kill until what was running then ran again.
+    pub(crate) recoveries: Vec<Duration>,
+}
+
+/// The result of each task by id, as the broker told it.
+pub(crate) type Results = BTreeMap<String, u64>;
+
+/// Compares. `first` was read when all had ended, `last` when every process had gone.
+pub(crate) fn check(history: &History, troubles: &[Trouble], first: &Results, last: &Results) -> Verdict {
+    let mut verdict = Verdict::default();
+    let told: BTreeMap<&String, u64> =
+        history.tried.iter().filter_map(|(number, id)| Some((id.as_ref()?, *number))).collect();
+    verdict.lost = told.keys().filter(|id| !first.contains_key(**id)).map(|id| (*id).clone()).collect();
+    let unknown: Vec<&String> = history.executions.keys().filter(|id| !told.contains_key(id)).collect();
+    // Who was not acknowledged may have been accepted all the same.
+    if unknown.len() > history.tried.len() - told.len() {
+        verdict.phantoms = unknown.into_iter().cloned().collect();
+    }
+    for (id, executions) in &history.executions {
+        for pair in executions.windows(2) {
+            verdict.repeated += 1;
+            if !is_explained(&pair[0], &pair[1], troubles) {
+                verdict.unexplained.push(format!("{id}: {pair:?}"));
+            }
+        }
+        let newest = executions.iter().map(|execution| execution.token).max();
+        let (early, late) = (first.get(id).copied(), last.get(id).copied());
+        if told.contains_key(id) && (early != newest || late != newest) {
+            verdict.stale.push(format!("{id}: results {early:?} and {late:?}, executions {executions:?}"));
+        }
+    }
+    verdict.recoveries = recoveries(history, troubles);
+    verdict
+}
+
+/// Whether something had happened to whoever ran it first, or to all, before the second execution began; or to whoever ran
+/// it then: a process that was stopped between its claim and its body begins late what has run elsewhere.
+fn is_explained(first: &Execution, second: &Execution, troubles: &[Trouble]) -> bool {
+    troubles.iter().any(|trouble| {
+        let concerns = trouble.process.is_none_or(|process| [first.process, second.process].contains(&process));
+        concerns && trouble.from <= second.at && trouble.until.saturating_add(AFTERMATH) >= first.at
+    })
+}
+
+fn recoveries(history: &History, troubles: &[Trouble]) -> Vec<Duration> {
+    let mut recoveries = Vec::new();
+    for kill in troubles.iter().filter(|trouble| trouble.is_kill) {
+        for executions in history.executions.values() {
+            for pair in executions.windows(2) {
+                let was_running = Some(pair[0].process) == kill.process && !pair[0].ended && pair[0].at <= kill.from;
+                if was_running && pair[1].at > kill.from {
+                    recoveries.push(pair[1].at - kill.from);
+                }
+            }
+        }
+    }
+    recoveries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(number: u64) -> Duration {
+        Duration::from_secs(number)
+    }
+
+    fn execution(at: u64, token: u64, process: u32) -> Execution {
+        Execution { at: second(at), token, process, ended: process != 1 }
+    }
+
+    fn history(executions: Vec<Execution>) -> History {
+        let mut history = History::default();
+        history.tried.insert(1, Some("q/a".to_owned()));
+        history.executions.insert("q/a".to_owned(), executions);
+        history
+    }
+
+    fn kill(process: u32, from: u64) -> Trouble {
+        Trouble { process: Some(process), from: second(from), until: Duration::MAX, is_kill: true }
+    }
+
+    #[test]
+    fn a_repetition_after_a_kill_is_explained_and_timed_and_one_without_is_not() {
+        let history = history(vec![execution(10, 3, 1), execution(16, 8, 2)]);
+        let results = Results::from([("q/a".to_owned(), 8)]);
+        let verdict = check(&history, &[kill(1, 11)], &results, &results);
+        assert_eq!((verdict.repeated, verdict.unexplained.len(), verdict.stale.len()), (1, 0, 0));
+        assert_eq!(verdict.recoveries, [second(5)]);
+        let verdict = check(&history, &[kill(2, 11)], &results, &results);
+        assert_eq!((verdict.unexplained.len(), verdict.recoveries.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_result_of_an_older_execution_and_one_that_changes_are_stale() {
+        let history = history(vec![execution(10, 3, 1), execution(16, 8, 2)]);
+        let (old, new) = (Results::from([("q/a".to_owned(), 3)]), Results::from([("q/a".to_owned(), 8)]));
+        for (first, last) in [(&old, &old), (&new, &old), (&old, &new)] {
+            assert_eq!(check(&history, &[kill(1, 11)], first, last).stale.len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_was_told_and_has_no_result_is_lost_and_what_nobody_enqueued_is_a_phantom() {
+        let mut history = history(Vec::new());
+        history.executions.insert("q/b".to_owned(), vec![execution(1, 1, 2)]);
+        let verdict = check(&history, &[], &Results::new(), &Results::new());
+        assert_eq!((verdict.lost.len(), verdict.phantoms.len()), (1, 1));
+        // One that was tried and not told may be it.
+        history.tried.insert(2, None);
+        assert!(check(&history, &[], &Results::new(), &Results::new()).phantoms.is_empty());
+    }
+}

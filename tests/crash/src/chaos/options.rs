@@ -1,0 +1,119 @@
+//! The command line, of the conductor and of the processes that it starts.
+
+use std::{fmt, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::nemesis::Nemesis;
+
+/// Real producers, workers and servers under real faults, and a check of what happened.
+///
+/// Starts its own servers and files, plays a seeded schedule of faults while producers enqueue and workers work, then
+/// heals everything, lets the rest end, and compares what was acknowledged, what ran, and what the broker says.
+#[derive(Debug, Parser)]
+#[command(
+    name = "chaos",
+    after_help = "Examples:\n  \
+    cargo xtask chaos                                   every nemesis, a minute each\n  \
+    cargo xtask chaos worker-kill --broker sqlite       one of them, on one broker\n  \
+    cargo xtask chaos worker-kill --tasks 20000 --minutes 10 --kills 200\n  \
+    cargo xtask chaos zombie --seed 7 --json            the same schedule again; a JSON object a line"
+)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) role: Option<Role>,
+
+    /// What is done to the processes; the default is everything
+    #[arg(value_enum)]
+    nemeses: Vec<Nemesis>,
+
+    /// On which brokers; the default is all on which the nemesis can be played
+    #[arg(long, value_enum)]
+    broker: Vec<Kind>,
+
+    /// What the schedule of faults is made from
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// How long faults are made, at most
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) minutes: f64,
+
+    /// Faults are made until there were so many, if that is sooner
+    #[arg(long)]
+    pub(crate) kills: Option<u64>,
+
+    /// Tasks to enqueue
+    #[arg(long, default_value_t = 5_000)]
+    pub(crate) tasks: u64,
+
+    /// Worker processes, of eight slots each
+    #[arg(long, default_value_t = 4)]
+    pub(crate) workers: usize,
+
+    /// A JSON object a line instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a process is that the conductor starts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Role {
+    /// Works until it is told to end.
+    #[command(hide = true)]
+    Worker(WorkerArguments),
+    /// Enqueues tasks.
+    #[command(hide = true)]
+    Producer(ProducerArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct WorkerArguments {
+    pub(crate) url: String,
+    pub(crate) slots: usize,
+    pub(crate) history: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ProducerArguments {
+    pub(crate) url: String,
+    pub(crate) seed: u64,
+    /// The first of its numbers, and how many it enqueues.
+    pub(crate) first: u64,
+    pub(crate) count: u64,
+    /// Over how many seconds it spreads them.
+    pub(crate) seconds: f64,
+    pub(crate) history: PathBuf,
+}
+
+/// A kind of broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// A file, with `synchronous=normal`: the disk is not what is tested.
+    Sqlite,
+    /// A server that appends to a file, synced every second.
+    Redis,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "sqlite",
+            Self::Redis => "redis",
+        })
+    }
+}
+
+impl Options {
+    /// Which nemesis is played on which broker.
+    pub(crate) fn campaigns(&self) -> Result<Vec<(Nemesis, Kind)>, String> {
+        let nemeses = if self.nemeses.is_empty() { Nemesis::value_variants() } else { &self.nemeses };
+        let brokers = if self.broker.is_empty() { Kind::value_variants() } else { &self.broker };
+        let pairs = nemeses.iter().flat_map(|nemesis| brokers.iter().map(move |broker| (*nemesis, *broker)));
+        let pairs: Vec<_> = pairs.filter(|(nemesis, broker)| nemesis.can_be_played_on(*broker)).collect();
+        match pairs.is_empty() {
+            true => Err("this nemesis needs a server to do something to; use --broker redis".to_owned()),
+            false => Ok(pairs),
+        }
+    }
+}
