@@ -44,7 +44,7 @@ pub(crate) enum Tasks {
 pub(crate) enum Way {
     /// Nothing.
     Alone,
-    /// Gives the driver this many percent of the measured flow as its rate.
+    /// Gives the driver this many percent of the measured capacity as its rate.
     Load(u32),
     /// Tells the driver to keep a backlog of so many tasks.
     Backlog(u64),
@@ -222,6 +222,7 @@ fn redis() -> Vec<Group> {
             row(Peers, "result", RESULT).of(latency),
         ],
         vec![
+            row(Taskq, "load_capacity", &["load_capacity"]),
             row(Taskq, "load", LOAD_10).by(Way::Load(10)),
             row(Taskq, "load", LOAD_50).by(Way::Load(50)),
             row(Taskq, "load", LOAD_80).by(Way::Load(80)),

@@ -62,7 +62,6 @@ impl<'a> Conductor<'a> {
                     }
                 }
             }
-            self.warn_of_unflowing(group, selection);
         }
         Ok(self.results)
     }
@@ -94,7 +93,7 @@ impl<'a> Conductor<'a> {
             Way::BesideIdle(count) => self.beside_idle(place, row, system, count),
             Way::Workers(count) => self.with_crew(place, row, system, count),
             Way::Load(percent) => {
-                let rate = self.flow(place)? * f64::from(percent) / 100.0;
+                let rate = self.capacity(place)? * f64::from(percent) / 100.0;
                 self.alone(place, row, system, &["--rate".to_owned(), format!("{rate:.0}")])
             }
             Way::Backlog(backlog) => self.alone(place, row, system, &["--backlog".to_owned(), backlog.to_string()]),
@@ -179,27 +178,20 @@ impl<'a> Conductor<'a> {
         vec![row.asks.to_owned(), "--seconds".to_owned(), seconds.to_string()]
     }
 
-    /// The flow with results that was measured before; if it was not, it is measured now.
-    fn flow(&mut self, place: Place) -> Outcome<f64> {
-        let metric = place.name("flow_results");
-        if let Some(flow) = self.results.median("taskq", &metric) {
-            return Ok(flow);
+    /// What producer and worker can do, as it was measured before; if it was not, it is measured now.
+    fn capacity(&mut self, place: Place) -> Outcome<f64> {
+        let metric = place.name("load_capacity");
+        if let Some(capacity) = self.results.median("taskq", &metric) {
+            return Ok(capacity);
         }
         let tasks = self.options.tasks();
         let system = self.systems.taskq();
         for _ in 0..self.options.runs {
             let ground = self.grounds.prepare(place, system)?;
-            let report = drive(system, &ground, tasks, &["flow_results".to_owned()], |_| Ok(()))?;
+            let report = drive(system, &ground, tasks, &["load_capacity".to_owned()], |_| Ok(()))?;
             self.results.add(system, place, &report.values, report.audit.is_some_and(|audit| audit.is_ok()));
         }
-        self.results.median("taskq", &metric).ok_or_else(|| "the flow could not be measured".into())
-    }
-
-    fn warn_of_unflowing(&self, group: &Group, selection: &Selection) {
-        let is_flow = group.rows.iter().any(|row| row.asks == "flow_results");
-        if is_flow && selection.has_load() && self.results.median("taskq", "flow_results").is_none() {
-            eprintln!("without a flow no load can be measured");
-        }
+        self.results.median("taskq", &metric).ok_or_else(|| "the capacity could not be measured".into())
     }
 }
 

@@ -3,7 +3,7 @@
 use bench_driver::Outcome;
 
 use crate::{
-    catalogue::{Group, Place, Row, Way, Weight, groups},
+    catalogue::{Group, Place, Weight, groups},
     options::Options,
 };
 
@@ -50,12 +50,6 @@ impl Selection {
             light
         });
         self.left_out.dedup();
-    }
-
-    /// Whether anything needs to know how fast the flow is.
-    pub(crate) fn has_load(&self) -> bool {
-        let is_load = |row: &Row| matches!(row.way, Way::Load(_));
-        self.groups.iter().any(|group| group.rows.iter().any(is_load))
     }
 
     pub(crate) fn print_left_out(&self) {

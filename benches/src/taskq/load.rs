@@ -2,8 +2,9 @@
 //! are done, and each latency counts from the task's own instant. So a stall is not hidden by a producer that stalls too.
 //!
 //! The producer sends what has arrived with one call and has two calls under way; when they take long, the next ones are
-//! larger. Some 50 microseconds of each latency are the way from the schedule to the producer. Waiting for a result costs a round trip or two, so only a sample of about two hundred results a second is
-//! waited for: otherwise the waiting would be the load.
+//! larger. Some 50 microseconds of each latency are the way from the schedule to the producer. Waiting for a result costs a
+//! round trip or two, so only a sample of about two hundred results a second is waited for: otherwise the waiting would be
+//! the load.
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
@@ -26,6 +27,9 @@ const LARGEST_CALL: u64 = 400;
 
 /// Results that are waited for, a second.
 const SAMPLES_A_SECOND: f64 = 200.0;
+
+/// A rate, in tasks a second, at which everything has arrived before anything is done.
+const ALL_AT_ONCE: f64 = 1e9;
 
 /// What arrives in this time, at first, finds nothing warm and does not count.
 const WARM_UP_SECONDS: f64 = 0.5;
@@ -57,6 +61,20 @@ pub(crate) async fn load(job: &Job) -> Outcome<Report> {
     };
     let report = Report::default().latencies("load_start", since_arrival(&stage.app.stamps));
     Ok(report.latencies("load_result", since_arrival(&results)).audited(audit))
+}
+
+/// How many tasks a second this producer and one worker can do when all have arrived already: what a load is a part of.
+pub(crate) async fn capacity(job: &Job) -> Outcome<Report> {
+    let stage = Stage::open(job, job.tasks).await?;
+    let worker = stage.worker(job.slots).await?;
+    let begun = monotonic();
+    let every = whole(ALL_AT_ONCE / SAMPLES_A_SECOND);
+    let producer = Producer { client: stage.client.clone(), every, results: Stamps::new(job.tasks) };
+    produce(producer, Schedule::evenly(ALL_AT_ONCE), job.tasks).await?;
+    stage.until_settled(job.tasks).await?;
+    let rate = job.tasks as f64 / monotonic().saturating_sub(begun).as_secs_f64();
+    let audit = audit(&stage, job.tasks, finish(worker).await, &[]).await?;
+    Ok(Report::default().value("load_capacity", "/s", rate).audited(audit))
 }
 
 fn whole(count: f64) -> u64 {

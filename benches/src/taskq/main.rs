@@ -53,6 +53,7 @@ async fn measure(job: Job) -> Outcome<Report> {
         "start" => lone::start(&job).await,
         "result" => lone::result(&job).await,
         "load" => load::load(&job).await,
+        "load_capacity" => load::capacity(&job).await,
         "idle" => idle::idle(&job).await,
         "due_100k" => due::due(&job).await,
         "backlog" => backlog::backlog(&job).await,
