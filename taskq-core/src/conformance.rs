@@ -222,7 +222,8 @@ macro_rules! broker_conformance {
                 a_delayed_task_can_expire;
             fencing: a_stale_settlement_changes_nothing another_worker_cannot_settle
                 a_lapsed_lease_settles_nothing_even_before_a_sweep the_same_worker_cannot_settle_an_older_delivery
-                a_mixed_batch_is_judged_one_by_one a_repeated_settlement_of_a_success_is_applied;
+                a_mixed_batch_is_judged_one_by_one a_repeated_settlement_of_a_success_is_applied
+                a_reused_worker_id_ends_nothing_of_its_former_self;
             lease: a_dead_workers_tasks_go_to_another_worker a_beating_worker_keeps_its_tasks
                 a_lapsed_lease_is_not_renewed a_worker_comes_back_with_its_next_term
                 a_lapsed_term_cannot_begin_again

@@ -112,3 +112,20 @@ pub async fn a_repeated_settlement_of_a_success_is_applied(stage: Stage) {
     assert_eq!(stage.succeed(owner, &claimed, 2).await, Settled::Applied);
     assert_eq!(stage.find(&id).await.expect("kept").result, Some(payload(1)));
 }
+
+/// A worker whose id comes again, with the very term of its former self, holds nothing of what that one held: the number of
+/// each hand-out tells them apart.
+pub async fn a_reused_worker_id_ends_nothing_of_its_former_self(stage: Stage) {
+    let id = stage.enqueue_one().await;
+    let owner = stage.worker().await;
+    let former = stage.claim_one(owner).await;
+    stage.lapse().await;
+    stage.connection.broker().join(owner, &stage.queue).await.expect("its former lease is forgotten");
+    let present = stage.claim_one(owner).await;
+    assert!(present.token > former.token, "tokens only grow");
+    for ending in endings() {
+        assert_eq!(stage.settle(owner, &former, ending).await, Settled::Fenced);
+        assert_eq!(stage.state(&id).await, Some(State::Running));
+    }
+    assert_eq!(stage.succeed(owner, &present, 1).await, Settled::Applied);
+}
