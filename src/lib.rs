@@ -14,12 +14,14 @@ pub mod testing;
 pub use taskq_macros::task;
 
 pub use connect::{connect, connect_with};
+#[cfg(feature = "seal")]
+pub use taskq_core::seal::{EncryptionKey, KeyBytes, KeyRing, SigningKey, VerifyingKey};
 pub use taskq_core::{
     Accepted, AnyTask, Attempt, BoxError, BulkError, CancelAnswer, Capabilities, Client, Clock, Connection, Context,
-    Counts, DeadLetter, DeadReason, Error, ErrorKind, FailedAttempt, Invocation, Layer, Next, OnConflict, Outcome,
-    Payload, Progress, QueueName, Registration, Result, Retry, Snapshot, State, Task, TaskError, TaskErrorKind,
-    TaskHandle, TaskId, TaskKey, TaskName, TaskOptions, TaskResult, Timestamp, Unique, UniqueUntil, WaitError,
-    WorkerId, limits,
+    Counts, DeadLetter, DeadReason, Error, ErrorKind, FailedAttempt, Invocation, KeyId, Keys, Layer, Next, OnConflict,
+    Outcome, Payload, Progress, QueueName, Registration, Result, Retry, Snapshot, State, Task, TaskError,
+    TaskErrorKind, TaskHandle, TaskId, TaskKey, TaskName, TaskOptions, TaskResult, Timestamp, Unique, UniqueUntil,
+    WaitError, WorkerId, limits,
 };
 pub use taskq_worker::{Order, Stopper, Tally, Worker, WorkerBuilder, WorkerHandle};
 
@@ -59,3 +61,8 @@ pub mod __private {
 #[cfg(doctest)]
 #[doc = include_str!("../taskq-macros/src/task.md")]
 pub mod task_documentation {}
+
+/// Compiles the examples of the document about security.
+#[cfg(all(doctest, feature = "seal"))]
+#[doc = include_str!("../docs/security.md")]
+pub mod security_documentation {}

@@ -16,6 +16,7 @@ use crate::{
     invocation::{AnyTask, Invocation},
     limits,
     retry::fraction,
+    seal::Keys,
     task::Task,
 };
 
@@ -57,7 +58,8 @@ impl Client {
     /// If its own id or unique key is taken, nothing is enqueued and the handle is that of the present holder;
     /// [`TaskHandle::was_created`] tells.
     pub async fn enqueue<T>(&self, invocation: Invocation<T>) -> Result<TaskHandle<T>> {
-        let envelope = invocation.into_envelope()?;
+        let mut envelope = invocation.into_envelope()?;
+        self.connection.seal(&mut envelope)?;
         let id = envelope.id.clone();
         // A caller's own key can come again, in another call.
         let batch = if envelope.own_id { BatchId::generate() } else { BatchId::of_generated(&id.key) };
@@ -111,8 +113,14 @@ impl Client {
     }
 
     /// What is known of a task; `None` if its id was never accepted or is no longer kept.
+    ///
+    /// An encrypted result is opened if this connection has its key, and else left as it is kept.
     pub async fn find(&self, id: &TaskId) -> Result<Option<Snapshot>> {
-        self.call("look up", id, || self.connection.broker().find(id)).await
+        let found = self.call("look up", id, || self.connection.broker().find(id)).await?;
+        match self.connection.keys() {
+            Some(keys) => Ok(found.map(|snapshot| opened(keys, id, snapshot))),
+            None => Ok(found),
+        }
     }
 
     /// The result of waiting at most `bound`, which may be longer than the deadline of other calls.
@@ -181,6 +189,12 @@ impl Client {
                 .because(format!("no answer within {deadline:?}")),
         }
     }
+}
+
+/// With its result readable, if it opens; where it does not, its state and the rest are still of use.
+fn opened(keys: &dyn Keys, id: &TaskId, snapshot: Snapshot) -> Snapshot {
+    let result = snapshot.result.map(|stored| keys.open_result(id, stored.clone()).unwrap_or(stored));
+    Snapshot { result, ..snapshot }
 }
 
 /// A seed for the jitter of a pause: how much time is left differs between callers by more than a nanosecond.
@@ -319,7 +333,10 @@ impl<'a, T> Bulk<'a, T> {
     /// The keys of a chunk are siblings: a broker can keep what it knows of them together.
     fn envelope(&mut self, invocation: Invocation<T>) -> Result<Envelope> {
         let [untracked, tracked] = &mut self.siblings;
-        invocation.into_envelope_as(|is_tracked| if is_tracked { tracked.next_key() } else { untracked.next_key() })
+        let mut envelope = invocation
+            .into_envelope_as(|is_tracked| if is_tracked { tracked.next_key() } else { untracked.next_key() })?;
+        self.client.connection.seal(&mut envelope)?;
+        Ok(envelope)
     }
 
     /// Adds an envelope to its queue's chunk; the queue's name if that is full now.

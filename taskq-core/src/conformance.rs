@@ -17,6 +17,7 @@ pub mod progress;
 pub mod release;
 pub mod results;
 pub mod retry;
+pub mod seal;
 pub mod sweep;
 pub mod unique;
 pub mod waiting;
@@ -233,7 +234,9 @@ macro_rules! broker_conformance {
             release: a_released_task_is_first_again_and_spends_nothing leaving_gives_everything_back
                 leaving_twice_is_harmless;
             dead_letters: a_dead_letter_keeps_reason_and_errors a_dead_letter_can_be_replayed
-                a_dead_letter_can_be_dropped dead_letters_come_in_pages dead_letters_age_out;
+                a_dead_letter_can_be_dropped dead_letters_come_in_pages dead_letters_age_out
+                every_reason_is_kept;
+            seal: a_seal_stays_whole_through_all_attempts a_result_is_kept_as_it_was_given;
             cancel: a_waiting_task_is_cancelled_at_once a_running_task_is_told a_cancel_survives_the_worker
                 what_has_ended_cannot_be_cancelled a_cancelled_attempt_ends_as_cancelled
                 an_untracked_task_can_be_cancelled a_cancelled_task_is_not_retried;

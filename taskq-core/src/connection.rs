@@ -10,6 +10,7 @@ use crate::{
     client::Client,
     clock::Clock,
     error::Result,
+    seal::Keys,
 };
 
 /// Opens the same connection again.
@@ -27,6 +28,7 @@ pub struct Connection {
     /// The broker once more if it is the one in memory, for test kits.
     memory: Option<Arc<MemoryBroker>>,
     planted: Planted,
+    keys: Option<Arc<dyn Keys>>,
 }
 
 impl Connection {
@@ -46,7 +48,21 @@ impl Connection {
             address: address.into(),
             memory: None,
             planted: Planted::default(),
+            keys: None,
         }
+    }
+
+    /// The same connection with keys: its clients seal what they enqueue, its workers open what they run.
+    ///
+    /// Give every connection that enqueues, runs or waits for the same tasks the keys that it needs.
+    #[must_use]
+    pub fn with_keys(self, keys: impl Keys + 'static) -> Self {
+        Self { keys: Some(Arc::new(keys)), ..self }
+    }
+
+    /// What seals and opens on this connection, if anything does.
+    pub fn keys(&self) -> Option<&dyn Keys> {
+        self.keys.as_deref()
     }
 
     pub(crate) fn with_memory(self, broker: Arc<MemoryBroker>) -> Self {
@@ -102,7 +118,7 @@ impl Connection {
 
     /// Opens the same broker again, on connections of its own: the heartbeat must not queue behind anything.
     pub async fn open_another(&self) -> Result<Self> {
-        (self.opener)().await
+        Ok(Self { keys: self.keys.clone(), ..(self.opener)().await? })
     }
 }
 

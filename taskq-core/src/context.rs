@@ -52,6 +52,8 @@ pub struct AttemptContext {
     deadline: Timestamp,
     stop: StopSign,
     host: Arc<dyn Host>,
+    /// The arguments, if those of the envelope are encrypted.
+    opened: OnceLock<Payload>,
 }
 
 /// What a worker does for its attempts.
@@ -72,7 +74,7 @@ pub trait Host: Any + Send + Sync {
 impl AttemptContext {
     /// The attempt that `token` fences, until `deadline`.
     pub fn new(envelope: Arc<Envelope>, token: DeliveryToken, deadline: Timestamp, host: Arc<dyn Host>) -> Self {
-        Self { envelope, token, deadline, stop: StopSign::default(), host }
+        Self { envelope, token, deadline, stop: StopSign::default(), host, opened: OnceLock::new() }
     }
 
     /// The task's id.
@@ -102,7 +104,12 @@ impl AttemptContext {
 
     /// The encoded arguments. They may be secret: do not log them.
     pub fn payload(&self) -> &Payload {
-        &self.envelope.payload
+        self.opened.get().unwrap_or(&self.envelope.payload)
+    }
+
+    /// Gives the body these arguments, which were encrypted. The envelope, which goes back to the broker, stays sealed.
+    pub fn open(&self, arguments: Payload) {
+        let _first = self.opened.set(arguments);
     }
 
     /// The task as the broker handed it out.

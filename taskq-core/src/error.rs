@@ -27,6 +27,8 @@ pub enum ErrorKind {
     Layout,
     /// The caller is no longer the owner, leader or holder that it was.
     Fenced,
+    /// A signature or an encryption is missing, wrong, or of a key that is not there. The source says which.
+    Untrusted,
     /// What was asked for does not exist.
     NotFound,
     /// The broker does not offer this.
@@ -49,6 +51,7 @@ impl ErrorKind {
             Self::Refused => "broker refused",
             Self::Layout => "incompatible layout",
             Self::Fenced => "fenced",
+            Self::Untrusted => "not trusted",
             Self::NotFound => "not found",
             Self::Unsupported => "not supported by this broker",
             Self::Config => "wrong configuration",

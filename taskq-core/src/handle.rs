@@ -70,6 +70,9 @@ pub enum WaitError {
         /// What does not fit, with its place.
         error: String,
     },
+    /// The result is encrypted and does not open here, or is not encrypted where that is required.
+    #[error(transparent)]
+    Untrusted(Error),
     /// The broker could not be asked.
     #[error(transparent)]
     Broker(#[from] Error),
@@ -124,7 +127,9 @@ impl<T> TaskHandle<T> {
         };
         match snapshot.state {
             State::Succeeded => match snapshot.result {
-                Some(result) => {
+                Some(stored) => {
+                    let result =
+                        self.client.connection().open_result(&self.id, stored).map_err(WaitError::Untrusted)?;
                     result.decode().map_err(|error| WaitError::OtherType { id: id(), error: error.to_string() })
                 }
                 None => Err(WaitError::NoResult(id())),

@@ -109,6 +109,11 @@ name_type!(
     Namespace,
     "namespace"
 );
+name_type!(
+    /// The id of a key that signs or encrypts: sealed tasks name it.
+    KeyId,
+    "key id"
+);
 
 /// What distinguishes a task within its queue: a UUID v7, or the caller's own id.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -359,6 +359,7 @@ impl<T> Invocation<T> {
             attempts: 0,
             history: Vec::new(),
             unregistered_since: None,
+            seal: None,
             task,
             payload,
         })
@@ -482,6 +483,13 @@ fn fingerprint(payload: &Payload) -> Result<String> {
     let text = in_key_order(&value);
     let half = |seed: u64| text.bytes().fold(seed, |hash, byte| scramble(hash ^ u64::from(byte)));
     Ok(format!("{:016x}{:016x}", half(1), half(2)))
+}
+
+/// The fingerprint in a unique key that [`Unique::by_args`] made of a task's arguments.
+#[cfg(feature = "seal")]
+pub(crate) fn fingerprint_in<'a>(key: &'a str, task: &TaskName) -> Option<&'a str> {
+    let fingerprint = key.strip_prefix(task.as_str())?.strip_prefix('#')?;
+    (fingerprint.len() == 32 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(fingerprint)
 }
 
 /// JSON with sorted keys. Sorted here, since whether `Value` sorts depends on a feature that any crate can switch.

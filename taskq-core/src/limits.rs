@@ -10,6 +10,9 @@ use std::time::Duration;
 /// brokers move without one task delaying the others.
 pub const MAX_PAYLOAD: usize = 256 * 1024;
 
+/// Largest payload as a broker keeps it, in bytes: encrypted, the largest one is a third longer and has a nonce and a tag.
+pub const MAX_STORED_PAYLOAD: usize = (MAX_PAYLOAD + 24 + 16).div_ceil(3) * 4 + 2;
+
 /// Largest encoded result of one task, in bytes; the same bound as for payloads.
 pub const MAX_RESULT: usize = 256 * 1024;
 

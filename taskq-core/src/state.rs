@@ -107,9 +107,22 @@ pub enum DeadReason {
     Undecodable,
     /// Its result could not be stored.
     BadResult,
+    /// Its signature or encryption is missing, wrong, or of a key that its worker does not have. It was not run.
+    Untrusted,
 }
 
 impl DeadReason {
+    /// Every reason that a broker stores.
+    pub const ALL: [Self; 7] = [
+        Self::Failed,
+        Self::Fatal,
+        Self::Crashed,
+        Self::Unregistered,
+        Self::Undecodable,
+        Self::BadResult,
+        Self::Untrusted,
+    ];
+
     /// Its name, as in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -119,6 +132,7 @@ impl DeadReason {
             Self::Unregistered => "unregistered",
             Self::Undecodable => "undecodable",
             Self::BadResult => "bad_result",
+            Self::Untrusted => "untrusted",
         }
     }
 
@@ -130,6 +144,7 @@ impl DeadReason {
             "unregistered" => Self::Unregistered,
             "undecodable" => Self::Undecodable,
             "bad_result" => Self::BadResult,
+            "untrusted" => Self::Untrusted,
             _ => Self::Failed,
         }
     }

@@ -39,6 +39,8 @@ pub enum TaskErrorKind {
     Undecodable,
     /// The result cannot be stored: too large or not encodable. A dead letter at once.
     BadResult,
+    /// The task's signature or encryption does not hold, so it was not run. A dead letter at once.
+    Untrusted,
 }
 
 impl TaskError {

@@ -4,7 +4,7 @@ use std::{any::Any, future::poll_fn, panic::AssertUnwindSafe, sync::Arc, task::P
 
 use futures_util::{FutureExt, future::BoxFuture};
 use taskq_core::{
-    Attempt, DeadReason, Envelope, Next, Outcome, Payload, QueueName, Retry, TaskError, TaskErrorKind,
+    Attempt, DeadReason, Envelope, ErrorKind, Next, Outcome, Payload, QueueName, Retry, TaskError, TaskErrorKind,
     broker::{Ending, Settlement},
     context::{AttemptContext, ErasedContext, StopReason},
     limits,
@@ -25,6 +25,10 @@ struct Run {
 pub(crate) async fn attempt(context: Arc<AttemptContext>) -> Option<Settlement> {
     let envelope = Arc::clone(context.envelope());
     let mut run = Run { context, envelope };
+    if let Err(error) = run.open() {
+        let ending = run.failure(&error);
+        return Some(run.settlement(ending));
+    }
     let ending = match run.task() {
         Some(_) => {
             if run.envelope.unregistered_since.is_some() {
@@ -39,7 +43,7 @@ pub(crate) async fn attempt(context: Arc<AttemptContext>) -> Option<Settlement> 
         }
         None => run.unregistered(),
     };
-    Some(Settlement { token: run.context.token(), envelope: run.envelope, ending })
+    Some(run.settlement(ending))
 }
 
 impl Run {
@@ -58,6 +62,25 @@ impl Run {
 
     fn delivery(&self) -> DeliveryId {
         DeliveryId { key: self.envelope.id.key.clone(), token: self.context.token() }
+    }
+
+    fn settlement(self, ending: Ending) -> Settlement {
+        Settlement { token: self.context.token(), envelope: self.envelope, ending }
+    }
+
+    /// Checks the task's seal, and decrypts the arguments for the body. What is kept of the task stays as it was sealed.
+    fn open(&self) -> Result<(), TaskError> {
+        match self.shared().client.connection().open_task(&self.envelope) {
+            Ok(None) => Ok(()),
+            Ok(Some(arguments)) => {
+                self.context.open(arguments);
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::Untrusted => {
+                Err(TaskError::new(TaskErrorKind::Untrusted, error.to_string()))
+            }
+            Err(error) => Err(TaskError::new(TaskErrorKind::Undecodable, error.to_string())),
+        }
     }
 
     /// Runs layers and body.
@@ -88,13 +111,25 @@ impl Run {
         }
     }
 
+    /// A result as the broker is to keep it, if it does.
+    fn sealed(&self, result: Payload) -> Result<Payload, TaskError> {
+        let Envelope { id, stores_result, .. } = &*self.envelope;
+        match stores_result {
+            true => self.shared().client.connection().seal_result(id, result).map_err(|error| error.to_string().into()),
+            false => Ok(result),
+        }
+    }
+
     // From an outcome to what the broker is told ------------------------------------------------------------
 
     fn ending(&mut self, outcome: Outcome) -> Ending {
         let counters = &self.shared().counters;
         let error = match outcome {
-            // Counted where many of them are passed on together.
-            Outcome::Succeeded(result) => return Ending::Succeeded(result),
+            Outcome::Succeeded(result) => match self.sealed(result) {
+                // Counted where many of them are passed on together.
+                Ok(result) => return Ending::Succeeded(result),
+                Err(error) => error,
+            },
             Outcome::Failed(error) => error,
             _ => TaskError::fatal("an outcome that this worker does not know"),
         };
@@ -130,6 +165,7 @@ impl Run {
             TaskErrorKind::Fatal => Some(DeadReason::Fatal),
             TaskErrorKind::Undecodable => Some(DeadReason::Undecodable),
             TaskErrorKind::BadResult => Some(DeadReason::BadResult),
+            TaskErrorKind::Untrusted => Some(DeadReason::Untrusted),
             _ => None,
         };
         let policy = self.envelope.retry.clone().or_else(|| self.task()?.options.retry.clone()).unwrap_or_default();

@@ -97,3 +97,14 @@ pub async fn dead_letters_age_out(stage: Stage) {
     stage.sweep().await;
     assert_eq!(stage.state(&id).await, None);
 }
+
+/// Each reason reads back as itself.
+pub async fn every_reason_is_kept(stage: Stage) {
+    for reason in DeadReason::ALL {
+        let id = die(&stage, reason).await;
+        assert_eq!(stage.find(&id).await.expect("kept").reason, Some(reason));
+        let letters = letters(&stage).await;
+        assert_eq!(letters.last().map(|letter| (&letter.id, letter.reason)), Some((&id, reason)));
+        stage.advance(Duration::from_millis(5)).await;
+    }
+}
