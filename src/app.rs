@@ -134,7 +134,7 @@ fn load(common: &Common) -> Result<Config> {
 }
 
 async fn connect(config: &Config) -> Result<Connection> {
-    crate::connect(&config.broker_url).await
+    config.connect().await
 }
 
 fn configured(worker: WorkerBuilder, config: &Config, queues: Vec<(String, usize)>) -> WorkerBuilder {

@@ -3,6 +3,10 @@
 //! Environment variables win over the file, the file over the defaults. The variable of a key is its path in upper
 //! case, joined with two underscores: `worker.drain` is `TASKQ__WORKER__DRAIN`.
 
+mod security;
+
+pub use security::{KeyAlgorithm, KeyPlace, KeySource, Security};
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -10,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use taskq_core::{Error, ErrorKind, Result, limits};
+use taskq_core::{Connection, Error, ErrorKind, Result, limits};
 use toml::{
     Spanned, Value,
     de::{DeTable, DeValue},
@@ -26,7 +30,7 @@ struct Known {
     meaning: &'static str,
 }
 
-const KNOWN: [Known; 9] = [
+const KNOWN: [Known; 14] = [
     Known { key: "broker.url", default: "sqlite://taskq.db", meaning: "where tasks are kept" },
     Known { key: "client.deadline", default: "5s", meaning: "deadline of one client call" },
     Known { key: "worker.drain", default: "25s", meaning: "time to finish after SIGTERM" },
@@ -39,11 +43,28 @@ const KNOWN: [Known; 9] = [
     },
     Known { key: "worker.queues.*", default: "", meaning: "slots of one queue; all declared queues with 10 if none" },
     Known { key: "worker.shared", default: "", meaning: "queues that share slots: slots, order, queues" },
+    Known { key: "security.sign_with", default: "", meaning: "id of the key that signs tasks" },
+    Known { key: "security.encrypt_with", default: "", meaning: "id of the key that encrypts tasks and results" },
+    Known {
+        key: "security.require_signature",
+        default: "false",
+        meaning: "whether unsigned tasks become dead letters",
+    },
+    Known {
+        key: "security.require_encryption",
+        default: "false",
+        meaning: "whether unencrypted tasks become dead letters",
+    },
+    Known {
+        key: "security.keys.*",
+        default: "",
+        meaning: "a key: its algorithm, and its file or environment variable",
+    },
     Known { key: "log.filter", default: "info", meaning: "what is logged, as in RUST_LOG" },
 ];
 
 /// The configuration of a program.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
     /// Where tasks are kept; it may hold a password.
@@ -62,6 +83,8 @@ pub struct Config {
     pub queues: BTreeMap<String, usize>,
     /// Queues that share slots.
     pub shared: Vec<SharedSlots>,
+    /// Which keys sign and encrypt.
+    pub security: Security,
     /// What is logged.
     pub log_filter: String,
     settings: BTreeMap<String, Setting>,
@@ -148,6 +171,15 @@ impl Config {
         self
     }
 
+    /// Opens the configured broker, with the configured keys.
+    ///
+    /// # Errors
+    /// As [`taskq::connect`](crate::connect); [`ErrorKind::Config`] if a key cannot be read, and
+    /// [`ErrorKind::Unsupported`] if keys are configured and the feature `seal` is missing.
+    pub async fn connect(&self) -> Result<Connection> {
+        self.security.give_keys_to(crate::connect(&self.broker_url).await?)
+    }
+
     fn from_settings(settings: BTreeMap<String, Setting>) -> Result<Self> {
         let mut config = Self {
             broker_url: text(&settings, "broker.url")?,
@@ -161,6 +193,7 @@ impl Config {
                 .transpose()?,
             queues: BTreeMap::new(),
             shared: Vec::new(),
+            security: Security::from_settings(&settings)?,
             log_filter: text(&settings, "log.filter")?,
             settings: BTreeMap::new(),
         };
@@ -192,6 +225,13 @@ impl Config {
     /// Every key that can be set, with its default and meaning.
     pub fn reference() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
         KNOWN.iter().map(|known| (known.key, known.default, known.meaning))
+    }
+}
+
+impl fmt::Debug for Config {
+    /// As [`explain`](Self::explain) shows it, since a URL may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.explain().into_iter().map(|(key, value, _)| (key, value))).finish()
     }
 }
 
@@ -303,7 +343,8 @@ fn text(settings: &BTreeMap<String, Setting>, key: &'static str) -> Result<Strin
     match settings.get(key) {
         None => Ok(default_of(key).to_owned()),
         Some(Setting { value: Value::String(text), .. }) => Ok(text.clone()),
-        Some(Setting { value, origin }) => Err(wrong(origin, format!("{key} is text, not {value}"))),
+        // What stands there may hold a password.
+        Some(Setting { origin, .. }) => Err(wrong(origin, format!("{key} is text, in quotes"))),
     }
 }
 
@@ -380,11 +421,11 @@ fn shown(key: &str, value: &Value) -> String {
     }
 }
 
-/// `redis://user:***@host`: what stands between the last colon before the last `@` and that `@` is hidden.
+/// `redis://user:***@host`: what stands between the first colon and the last `@` is hidden.
 pub(crate) fn redacted(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     match rest.rsplit_once('@') {
-        Some((user, host)) => format!("{scheme}://{}:***@{host}", user.split(':').next().unwrap_or_default()),
+        Some((user, host)) => format!("{scheme}://{}:***@{host}", user.split_once(':').map_or("", |(user, _)| user)),
         None => url.to_owned(),
     }
 }
@@ -419,6 +460,21 @@ mod tests {
         assert!(rows.contains(&"worker.drain = 9s (taskq.toml:2:3)".to_owned()), "{rows:?}");
         assert!(rows.contains(&"broker.url = redis://me:***@b (TASKQ__BROKER__URL)".to_owned()), "{rows:?}");
         assert!(rows.contains(&"client.deadline = 5s (default)".to_owned()), "{rows:?}");
+    }
+
+    #[test]
+    fn no_password_is_ever_shown() {
+        for url in
+            ["redis://me:canary@h/0", "redis://canary@h", "redis:canary@h", "rediss://:can@ary@h?ca=x", "me:canary@h"]
+        {
+            let shown = redacted(url);
+            assert!(!shown.contains("canary") && !shown.contains("ary@"), "{shown}");
+            assert!(shown.contains("***@h"), "{shown}");
+        }
+        let config = config("[broker]\nurl = \"redis://me:canary@host\"\n", &[]).expect("valid");
+        assert!(!format!("{config:?} {config:#?}").contains("canary"), "{config:?}");
+        let error = Config::from_parts(Some(("a".into(), "broker.url = [\"redis://me:canary@host\"]".to_owned())), []);
+        assert!(!error.expect_err("no text").to_string().contains("canary"));
     }
 
     #[test]
