@@ -97,6 +97,10 @@ fn parameters(query: &str, shown: &str) -> Result<BTreeMap<String, String>> {
     let mut parameters = BTreeMap::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if !PARAMETERS.contains(&name) && query.contains('@') {
+            // Most likely the rest of a password: it must not be shown as an unknown parameter.
+            return Err(wrong(shown, "special characters in user and password are percent-encoded: write %3F for ?"));
+        }
         if !PARAMETERS.contains(&name) {
             let cure = format!("unknown parameter \"{}\"; known are {}", name.escape_debug(), PARAMETERS.join(", "));
             return Err(wrong(shown, cure));
@@ -108,14 +112,16 @@ fn parameters(query: &str, shown: &str) -> Result<BTreeMap<String, String>> {
 
 /// `redis://user:***@host/0`: what stands between the first colon and the last `@` is hidden, parameters are left out.
 fn redacted(url: &str) -> String {
-    let base = url.split_once('?').map_or(url, |(base, _)| base);
-    let Some((scheme, rest)) = base.split_once("://") else { return "redis".to_owned() };
+    let Some((scheme, rest)) = url.split_once("://") else { return "redis".to_owned() };
+    let without_parameters = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
+    // The credentials first: a `?` may be part of a password.
     match rest.rsplit_once('@') {
         Some((credentials, host)) => {
+            let host = without_parameters(host);
             let user = credentials.split_once(':').map_or("", |(user, _)| user);
             format!("{scheme}://{user}:***@{host}")
         }
-        None => format!("{scheme}://{rest}"),
+        None => format!("{scheme}://{}", without_parameters(rest)),
     }
 }
 
@@ -125,11 +131,19 @@ mod tests {
 
     #[test]
     fn no_password_is_ever_shown() {
-        for url in ["redis://me:secret@host:6379/0?namespace=a", "redis://:secret@host", "rediss://me:se@cret@host"] {
+        for url in [
+            "redis://me:secret@host:6379/0?namespace=a",
+            "redis://:secret@host",
+            "rediss://me:se@cret@host",
+            "redis://me:se?cret@host?namespace=a",
+            "redis://secret@host",
+        ] {
             let shown = redacted(url);
-            assert!(!shown.contains("secret") && !shown.contains("cret@"), "{shown}");
-            assert!(shown.contains("host"), "{shown}");
+            assert!(!shown.contains("secret") && !shown.contains("cret@") && !shown.contains(":se"), "{shown}");
+            assert!(shown.ends_with("***@host") || shown.ends_with("***@host:6379/0"), "{shown}");
         }
+        let error = Address::parse("redis://me:se?cret@host").expect_err("refused").to_string();
+        assert!(error.contains("%3F") && !error.contains("cret@"), "{error}");
     }
 
     #[test]
