@@ -177,7 +177,7 @@ impl Config {
     /// As [`taskq::connect`](crate::connect); [`ErrorKind::Config`] if a key cannot be read, and
     /// [`ErrorKind::Unsupported`] if keys are configured and the feature `seal` is missing.
     pub async fn connect(&self) -> Result<Connection> {
-        self.security.give_keys_to(crate::connect(&self.broker_url).await?)
+        self.security.connect(&self.broker_url).await
     }
 
     fn from_settings(settings: BTreeMap<String, Setting>) -> Result<Self> {

@@ -107,20 +107,21 @@ impl Security {
         }
     }
 
-    /// The connection with the configured keys.
+    /// Opens a broker with the configured keys, which are read first: that takes no network to fail.
     #[cfg(feature = "seal")]
-    pub(super) fn give_keys_to(&self, connection: Connection) -> Result<Connection> {
-        match *self == Self::default() {
-            true => Ok(connection),
-            false => Ok(connection.with_keys(self.key_ring()?)),
+    pub(super) async fn connect(&self, url: &str) -> Result<Connection> {
+        if *self == Self::default() {
+            return crate::connect(url).await;
         }
+        let keys = self.key_ring()?;
+        Ok(crate::connect(url).await?.with_keys(keys))
     }
 
-    /// The connection, if no keys are configured.
+    /// Opens a broker, if no keys are configured.
     #[cfg(not(feature = "seal"))]
-    pub(super) fn give_keys_to(&self, connection: Connection) -> Result<Connection> {
+    pub(super) async fn connect(&self, url: &str) -> Result<Connection> {
         match *self == Self::default() {
-            true => Ok(connection),
+            true => crate::connect(url).await,
             false => {
                 let cure = "this program was built without the feature \"seal\" of taskq-rs; enable it in Cargo.toml";
                 Err(Error::new(ErrorKind::Unsupported, "read", "[security]").because(cure))
