@@ -1,6 +1,6 @@
 //! What stands in a ready list and is no task of ours: a dead letter that stops nobody.
 
-use taskq_core::{DeadReason, State, TaskId, TaskKey, broker::Settled};
+use taskq_core::{DeadReason, Payload, State, TaskId, TaskKey, broker::Settled, limits};
 use taskq_test_support::RedisServer;
 
 use crate::{claim, connect, enqueue, invocation, join, queue, settle, state, succeeded};
@@ -70,4 +70,19 @@ async fn rubbish_in_a_ready_list_costs_no_task_beside_it() {
         assert_eq!((letter.reason, letter.envelope), (DeadReason::Undecodable, None));
         assert!(connection.control().drop_dead(&letter.id).await.expect("drops"));
     }
+}
+
+#[tokio::test]
+async fn arguments_over_the_limit_are_buried_unread() {
+    let server = RedisServer::start();
+    let connection = connect(&server).await;
+    let mut envelope = invocation().into_envelope().expect("valid");
+    let large = format!("\"{}\"", "x".repeat(limits::MAX_STORED_PAYLOAD));
+    envelope.payload = Payload::from_raw(serde_json::value::RawValue::from_string(large).expect("json"));
+    let batch = taskq_core::id::BatchId::generate();
+    connection.broker().enqueue(&queue(), batch, std::slice::from_ref(&envelope)).await.expect("enqueues");
+    let owner = join(&connection).await;
+    assert!(claim(&connection, owner, 9).await.is_empty());
+    let letters = connection.inspect().dead_letters(&queue(), None, 9).await.expect("lists");
+    assert_eq!((&letters[0].id, letters[0].reason), (&envelope.id, DeadReason::Undecodable));
 }

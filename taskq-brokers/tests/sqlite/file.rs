@@ -195,6 +195,21 @@ async fn an_envelope_that_does_not_decode_is_buried_with_its_bytes_and_holds_nob
 }
 
 #[tokio::test]
+async fn arguments_over_the_limit_are_buried_unread() {
+    let place = Place::new();
+    let connection = place.connect().await;
+    let mut envelope = crate::envelope();
+    let large = format!("\"{}\"", "x".repeat(taskq_core::limits::MAX_STORED_PAYLOAD));
+    envelope.payload = taskq_core::Payload::from_raw(serde_json::value::RawValue::from_string(large).expect("json"));
+    let batch = taskq_core::id::BatchId::generate();
+    connection.broker().enqueue(&queue(), batch, std::slice::from_ref(&envelope)).await.expect("enqueues");
+    let owner = join(&connection).await;
+    assert!(claim(&connection, owner, 9).await.is_empty());
+    let letters = connection.inspect().dead_letters(&queue(), None, 9).await.expect("lists");
+    assert_eq!((&letters[0].id, letters[0].reason), (&envelope.id, DeadReason::Undecodable));
+}
+
+#[tokio::test]
 async fn a_lease_of_another_boot_is_over() {
     let place = Place::new();
     let connection = place.connect().await;
