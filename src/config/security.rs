@@ -81,9 +81,28 @@ impl Security {
         };
         let signs = |algorithm| matches!(algorithm, KeyAlgorithm::HmacSha256 | KeyAlgorithm::Ed25519);
         let encrypts = |algorithm| algorithm == KeyAlgorithm::XChaCha20Poly1305;
+        let verifies = |algorithm| algorithm == KeyAlgorithm::Ed25519Public || signs(algorithm);
+        security.check_requirement(settings, "security.require_signature", security.require_signature, verifies)?;
+        security.check_requirement(settings, "security.require_encryption", security.require_encryption, encrypts)?;
         security.check_use(settings, "security.sign_with", &security.sign_with, signs)?;
         security.check_use(settings, "security.encrypt_with", &security.encrypt_with, encrypts)?;
         Ok(security)
+    }
+
+    /// Without a key that could meet it, a requirement would make a dead letter of every task.
+    fn check_requirement(
+        &self,
+        settings: &BTreeMap<String, Setting>,
+        key: &'static str,
+        is_required: bool,
+        meets: impl Fn(KeyAlgorithm) -> bool,
+    ) -> Result<()> {
+        match settings.get(key) {
+            Some(setting) if is_required && !self.keys.values().any(|source| meets(source.algorithm)) => {
+                Err(wrong(&setting.origin, format!("{key}: no key in [security.keys] can meet it; add one")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The key that is to be used has to be there, and be of use.
@@ -263,6 +282,8 @@ mod tests {
         let public = "[security]\nsign_with = \"a\"\nkeys = { a = { algorithm = \"ed25519-public\", file = \"a\" } }\n";
         assert!(told(public).contains("cannot be used to sign_with"), "{}", told(public));
         assert!(told("[security]\nrequire_signature = \"yes\"\n").contains("true or false"));
+        assert!(told("[security]\nrequire_signature = true\n").contains("no key in [security.keys] can meet it"));
+        assert!(told("[security]\nrequire_encryption = true\n").contains("no key in [security.keys] can meet it"));
     }
 
     #[cfg(feature = "seal")]
