@@ -83,7 +83,8 @@ impl Security {
         let encrypts = |algorithm| algorithm == KeyAlgorithm::XChaCha20Poly1305;
         let verifies = |algorithm| algorithm == KeyAlgorithm::Ed25519Public || signs(algorithm);
         security.check_requirement(settings, "security.require_signature", security.require_signature, verifies)?;
-        security.check_requirement(settings, "security.require_encryption", security.require_encryption, encrypts)?;
+        let uses = |_| security.encrypt_with.is_some();
+        security.check_requirement(settings, "security.require_encryption", security.require_encryption, uses)?;
         security.check_use(settings, "security.sign_with", &security.sign_with, signs)?;
         security.check_use(settings, "security.encrypt_with", &security.encrypt_with, encrypts)?;
         Ok(security)
@@ -99,7 +100,8 @@ impl Security {
     ) -> Result<()> {
         match settings.get(key) {
             Some(setting) if is_required && !self.keys.values().any(|source| meets(source.algorithm)) => {
-                Err(wrong(&setting.origin, format!("{key}: no key in [security.keys] can meet it; add one")))
+                let cure = "no key can meet it; add one to [security.keys], and use it";
+                Err(wrong(&setting.origin, format!("{key}: {cure}")))
             }
             _ => Ok(()),
         }
@@ -282,8 +284,10 @@ mod tests {
         let public = "[security]\nsign_with = \"a\"\nkeys = { a = { algorithm = \"ed25519-public\", file = \"a\" } }\n";
         assert!(told(public).contains("cannot be used to sign_with"), "{}", told(public));
         assert!(told("[security]\nrequire_signature = \"yes\"\n").contains("true or false"));
-        assert!(told("[security]\nrequire_signature = true\n").contains("no key in [security.keys] can meet it"));
-        assert!(told("[security]\nrequire_encryption = true\n").contains("no key in [security.keys] can meet it"));
+        assert!(told("[security]\nrequire_signature = true\n").contains("no key can meet it"));
+        let unused = "[security]\nrequire_encryption = true\n\
+            keys = { a = { algorithm = \"xchacha20-poly1305\", file = \"a\" } }\n";
+        assert!(told(unused).contains("no key can meet it"), "{}", told(unused));
     }
 
     #[cfg(feature = "seal")]

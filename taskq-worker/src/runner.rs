@@ -115,7 +115,8 @@ impl Run {
     fn sealed(&self, result: Payload) -> Result<Payload, TaskError> {
         let Envelope { id, stores_result, .. } = &*self.envelope;
         match stores_result {
-            true => self.shared().client.connection().seal_result(id, result).map_err(|error| error.to_string().into()),
+            true => (self.shared().client.connection().seal_result(id, result))
+                .map_err(|error| TaskError::new(TaskErrorKind::BadResult, error.to_string())),
             false => Ok(result),
         }
     }

@@ -153,6 +153,17 @@ impl KeyRing {
 
 impl Keys for KeyRing {
     fn seal(&self, envelope: &mut Envelope) -> Result<()> {
+        // Told here, or every worker with the same requirement would refuse the task later.
+        if self.requires_signature && self.signing.is_none() {
+            return Err(missing(
+                "sign",
+                &envelope.id,
+                "requires signatures and has no key that signs; give it sign_with",
+            ));
+        }
+        if self.requires_encryption && self.encrypting.is_none() {
+            return Err(missing("encrypt", &envelope.id, NO_ENCRYPTION));
+        }
         if self.signing.is_none() && self.encrypting.is_none() {
             return Ok(());
         }
@@ -176,7 +187,12 @@ impl Keys for KeyRing {
     }
 
     fn seal_result(&self, id: &TaskId, result: Payload) -> Result<Payload> {
-        let Some(key) = &self.encrypting else { return Ok(result) };
+        let key = match &self.encrypting {
+            Some(key) => key,
+            // Rather no result than one that anybody can read.
+            None if self.requires_encryption => return Err(missing("encrypt result of", id, NO_ENCRYPTION)),
+            None => return Ok(result),
+        };
         match key.encrypt(result.as_str(), &bound::result(id, key.id())) {
             Ok(text) => Ok(Payload::text(&format!("taskq-sealed:{}:{text}", key.id()))),
             Err(error) => Err(Error::new(ErrorKind::Codec, "encrypt result of", id).because(error)),
@@ -197,6 +213,12 @@ impl Keys for KeyRing {
         let opened = self.opened("open result of", id, sealed.key, open)?;
         Payload::from_json("open result of", &opened, limits::MAX_RESULT)
     }
+}
+
+const NO_ENCRYPTION: &str = "requires encryption and has no key that encrypts; give it encrypt_with";
+
+fn missing(operation: &'static str, id: &TaskId, what: &str) -> Error {
+    Error::new(ErrorKind::Config, operation, id).because(format!("this key ring {what}"))
 }
 
 fn encrypt_arguments(key: &EncryptionKey, envelope: &mut Envelope) -> Result<()> {
@@ -368,6 +390,21 @@ mod tests {
         let text = envelope.payload.as_str().trim_matches('"').to_owned();
         let as_result = Payload::text(&format!("taskq-sealed:e:{text}"));
         assert_eq!(keys.open_result(&envelope.id, as_result).expect_err("refused").kind(), ErrorKind::Untrusted);
+    }
+
+    #[test]
+    fn a_ring_that_cannot_meet_its_own_requirement_enqueues_nothing_and_stores_no_result() {
+        let told = |keys: &KeyRing| {
+            let error = keys.seal(&mut fresh()).expect_err("refused");
+            assert_eq!(error.kind(), ErrorKind::Config);
+            error.to_string()
+        };
+        let verifying = KeyRing::new().verify_with(hmac("s", 1)).require_signature();
+        assert!(told(&verifying).contains("sign_with"), "{}", told(&verifying));
+        let decrypting = KeyRing::new().decrypt_with(cipher("e", 1)).require_encryption();
+        assert!(told(&decrypting).contains("encrypt_with"), "{}", told(&decrypting));
+        let stored = decrypting.seal_result(&fresh().id, Payload::text("canary"));
+        assert_eq!(stored.expect_err("refused").kind(), ErrorKind::Config);
     }
 
     #[test]
