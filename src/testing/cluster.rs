@@ -11,10 +11,11 @@ use std::{
 };
 
 use taskq_core::{
-    Attempt, Client, Clock, Connection, Invocation, Next, QueueName, TaskId, Timestamp,
+    Attempt, Client, Clock, Connection, Envelope, Invocation, Next, QueueName, TaskId, Timestamp,
     broker::memory,
     bug::Planted,
     clock::{Process, Simulation},
+    invocation::Start,
 };
 use taskq_worker::{Stopper, Worker, WorkerBuilder};
 
@@ -38,6 +39,9 @@ const PATIENCE: Duration = Duration::from_secs(900);
 
 /// How long it may take until somebody works on a task that finds idle workers.
 const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// How long one of two probes is delayed: not a multiple of what anybody waits for by itself.
+const DELAY: Duration = Duration::from_millis(700);
 
 /// A process that could not start is started again after this long.
 const RESTART: Duration = Duration::from_millis(300);
@@ -432,16 +436,18 @@ impl World {
         accepted.flatten().map(|(envelope, _)| envelope.id.clone()).collect()
     }
 
-    /// Enqueues a task that no worker knows in each queue: idle workers have to notice it at once.
+    /// Enqueues tasks that no worker knows in each queue: idle workers have to notice them at once, or when they are due.
     async fn probe(self: &Arc<Self>) {
         // What is still on its way between workers and broker arrives.
         self.sleep(Duration::from_secs(30)).await;
         let client = Cluster(Arc::clone(self)).client();
         for queue in self.queues() {
-            let probe = Invocation::named(PROBE, &BTreeMap::<String, ()>::new()).queue(queue.as_str());
-            let probe = client.enqueue(probe).await.expect("the network is healed");
-            self.sleep(AT_ONCE * 2).await;
-            client.cancel(probe.id()).await.expect("the network is healed");
+            for delay in [Duration::ZERO, DELAY] {
+                let probe = Invocation::named(PROBE, &BTreeMap::<String, ()>::new()).queue(queue.as_str());
+                let probe = client.enqueue(probe.delay(delay)).await.expect("the network is healed");
+                self.sleep(delay + AT_ONCE * 2).await;
+                client.cancel(probe.id()).await.expect("the network is healed");
+            }
         }
         self.until_idle().await;
     }
@@ -480,16 +486,19 @@ fn late_probes(checker: &Checker, history: &[Happened]) -> Vec<Violation> {
     let probes = history.iter().filter_map(|happened| match &happened.event {
         Event::Enqueued { tasks, .. } => {
             let probe = tasks.iter().find(|(envelope, _)| envelope.task.as_str() == PROBE);
-            probe.map(|(envelope, _)| (happened.at, envelope.id.clone()))
+            probe.map(|(envelope, _)| (happened.at, envelope))
         }
         _ => None,
     });
-    let late = probes.filter(|(_, id)| checker.time_to_first_claim(id).is_none_or(|waited| waited > AT_ONCE));
-    late.map(|(at, id)| {
-        let text = format!("{id} waited for {:?} while workers were idle", checker.time_to_first_claim(&id));
-        Violation { at, promise: Promise::StartsAtOnce, text }
-    })
-    .collect()
+    let late = probes.filter_map(|(at, Envelope { id, start, .. })| {
+        let waited = checker.time_to_first_claim(id);
+        let bound =
+            if matches!(start, Start::After(delay) if !delay.is_zero()) { DELAY } else { Duration::ZERO } + AT_ONCE;
+        let text = || format!("{id}, to begin {start:?}, waited for {waited:?} while workers were idle");
+        let is_late = waited.is_none_or(|waited| waited > bound);
+        is_late.then(|| Violation { at, promise: Promise::StartsAtOnce, text: text() })
+    });
+    late.collect()
 }
 
 /// What a simulation found.

@@ -1,5 +1,6 @@
 //! The brokers of taskq: SQLite and Redis behind one contract
 
+#[cfg(any(feature = "redis", feature = "sqlite"))]
 #[doc(hidden)]
 pub mod patch;
 #[cfg(feature = "redis")]

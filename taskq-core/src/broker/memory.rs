@@ -92,8 +92,13 @@ impl MemoryBroker {
         self.queues().get(queue).map(|queue| look(queue, now))
     }
 
-    /// Waits until `ready` gives something, at most `bound`; looks again at every change and at least each `poll`.
-    async fn until<V>(&self, bound: Duration, poll: Duration, mut ready: impl FnMut() -> Option<V>) -> Option<V> {
+    /// Waits until `ready` gives something, at most `bound`; looks again at every change, and after what `poll` says then.
+    async fn until<V>(
+        &self,
+        bound: Duration,
+        poll: impl Fn() -> Duration,
+        mut ready: impl FnMut() -> Option<V>,
+    ) -> Option<V> {
         let end = self.clock.monotonic() + bound;
         loop {
             let changed = self.changed.notified();
@@ -108,7 +113,7 @@ impl MemoryBroker {
                 return None;
             }
             // Only a hint either way: the loop looks for itself.
-            let _woken = self.clock.timeout(left.min(poll), changed).await;
+            let _woken = self.clock.timeout(left.min(poll()), changed).await;
         }
     }
 }
@@ -183,10 +188,14 @@ impl Broker for MemoryBroker {
 
     async fn wait(&self, id: &TaskId, bound: Duration) -> Result<Option<Snapshot>> {
         let mut latest = None;
-        self.until(bound, limits::WAIT_POLL, || {
-            latest = self.look(&id.queue, |queue, now| queue.find(now, &id.key)).flatten();
-            latest.as_ref().is_none_or(|snapshot| snapshot.state.is_final()).then_some(())
-        })
+        self.until(
+            bound,
+            || limits::WAIT_POLL,
+            || {
+                latest = self.look(&id.queue, |queue, now| queue.find(now, &id.key)).flatten();
+                latest.as_ref().is_none_or(|snapshot| snapshot.state.is_final()).then_some(())
+            },
+        )
         .await;
         Ok(latest.or_else(|| queue::untracked(&id.key)))
     }
@@ -196,8 +205,12 @@ impl Broker for MemoryBroker {
             let arrived = |(_, queue): &(Owner, QueueName)| self.look(queue, MemoryQueue::has_work).unwrap_or(false);
             worker.iter().any(arrived).then_some(())
         };
-        let next_due = worker.iter().filter_map(|(_, queue)| self.look(queue, MemoryQueue::next_due).flatten()).min();
-        self.until(next_due.map_or(bound, |due| due.min(bound)), bound, has_work).await;
+        // Asked at every change: what is retried or enqueued meanwhile may be due before all else.
+        let until_due = || {
+            let due = worker.iter().filter_map(|(_, queue)| self.look(queue, MemoryQueue::next_due).flatten()).min();
+            due.unwrap_or(bound)
+        };
+        self.until(bound, until_due, has_work).await;
         Ok(Vec::new())
     }
 }
