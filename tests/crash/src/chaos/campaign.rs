@@ -13,7 +13,7 @@ use crate::{
     check::{self, Results},
     clock,
     fleet::Fleet,
-    history::{Event, History, Journal},
+    history::{History, Journal},
     nemesis::{Nemesis, Theatre},
     options::{Kind, Options},
     outcome::Outcome,
@@ -43,12 +43,19 @@ pub(crate) async fn run(nemesis: Nemesis, kind: Kind, options: &Options) -> Resu
     }
     let until = clock::now() + Duration::from_secs_f64(seconds);
     let seed = Seed(options.seed);
-    let mut theatre = Theatre { stage: &mut stage, fleet: &mut fleet, seed, observer: observer.clone(), faults: 0 };
+    let mut theatre = Theatre {
+        stage: &mut stage,
+        fleet: &mut fleet,
+        seed,
+        observer: observer.clone(),
+        faults: 0,
+        next_number: options.tasks,
+        journal: Journal::open(&folder.join("conductor.journal"))?,
+        backs: Vec::new(),
+    };
     nemesis.play(&mut theatre, until, options.kills.unwrap_or(u64::MAX)).await;
-    let kills = theatre.faults;
+    let (kills, backs) = (theatre.faults, theatre.backs);
 
-    let journal = Journal::open(&folder.join("conductor.journal"))?;
-    let back = back_at_work(&observer, &journal, options.tasks).await?;
     fleet.wait_for_producers(LONG * 3);
     let first = results(&observer, &folder).await?;
     let tallies = fleet.end();
@@ -80,21 +87,11 @@ pub(crate) async fn run(nemesis: Nemesis, kind: Kind, options: &Options) -> Resu
         attempts_spent: 0,
         recovery_p99_ms: None,
         recoveries: 0,
-        back_ms: u64::try_from(back.as_millis()).unwrap_or(u64::MAX),
+        back_ms: backs.iter().max().and_then(|longest| u64::try_from(longest.as_millis()).ok()),
         seconds: begun.elapsed().as_secs(),
         ok: false,
     };
     Ok(outcome.judged(&verdict, tallies))
-}
-
-/// How long it takes from now until a task of highest priority, which comes before all that waits, has run.
-async fn back_at_work(observer: &Client, journal: &Journal, number: u64) -> Result<Duration, Box<dyn Error>> {
-    let begun = Instant::now();
-    journal.note(&Event::Tried { number });
-    let handle = observer.enqueue(step::with(0).priority(9)).await?;
-    journal.note(&Event::Told { number, id: handle.id().to_string() });
-    handle.wait(LONG).await?;
-    Ok(begun.elapsed())
 }
 
 /// The result of every acknowledged task, as soon as it has one.

@@ -4,14 +4,16 @@ use std::{fmt, time::Duration};
 
 use clap::ValueEnum;
 use taskq::{Client, limits};
-use taskq_crash_tests::Seed;
+use taskq_crash_tests::{LONG, Seed};
 use taskq_test_support::Fault;
 
 use crate::{
     clock,
     fleet::{Fleet, Trouble},
+    history::{Event, Journal},
     options::Kind,
     stage::Stage,
+    worker::step,
 };
 
 /// Who is in the way.
@@ -41,6 +43,11 @@ pub(crate) struct Theatre<'a> {
     /// For asking whether the broker can be written to.
     pub(crate) observer: Client,
     pub(crate) faults: u64,
+    /// The number of the next task that is enqueued after a heal.
+    pub(crate) next_number: u64,
+    pub(crate) journal: Journal,
+    /// From each heal until a task that was enqueued then had run.
+    pub(crate) backs: Vec<Duration>,
 }
 
 impl fmt::Display for Nemesis {
@@ -83,9 +90,17 @@ impl Nemesis {
             }
             self.act(theatre).await;
             theatre.faults += 1;
+            if self.stops_everybody() {
+                theatre.see_who_is_back().await;
+            }
         }
         theatre.continue_all(Duration::ZERO).await;
         theatre.stage.heal();
+    }
+
+    /// Whether nobody can work while it acts, and everybody when it has acted.
+    fn stops_everybody(self) -> bool {
+        matches!(self, Self::ServerKill | Self::HalfOpen | Self::Links | Self::MemoryFull)
     }
 
     async fn act(self, theatre: &mut Theatre<'_>) {
@@ -123,6 +138,23 @@ impl Nemesis {
 }
 
 impl Theatre<'_> {
+    /// Enqueues a task that comes before all that waits, not by way of the links, and waits until it has run.
+    async fn see_who_is_back(&mut self) {
+        let (healed, number) = (clock::now(), self.next_number);
+        self.next_number += 1;
+        self.journal.note(&Event::Tried { number });
+        match self.observer.enqueue(step::with(0).priority(9)).await {
+            Ok(handle) => {
+                self.journal.note(&Event::Told { number, id: handle.id().to_string() });
+                // Whether it has a result at all is checked with all others.
+                if handle.wait(LONG).await.is_ok() {
+                    self.backs.push(clock::now().saturating_sub(healed));
+                }
+            }
+            Err(error) => self.journal.note(&Event::Failed { number, error: error.to_string() }),
+        }
+    }
+
     fn some_worker(&mut self) -> usize {
         let count = self.fleet.workers.len() as u64;
         usize::try_from(self.seed.next(count)).unwrap_or(0)

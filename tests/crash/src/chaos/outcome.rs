@@ -27,8 +27,8 @@ pub(crate) struct Outcome {
     pub(crate) attempts_spent: u64,
     pub(crate) recovery_p99_ms: Option<u64>,
     pub(crate) recoveries: usize,
-    /// From the last heal until a task that was enqueued then had run.
-    pub(crate) back_ms: u64,
+    /// The longest time from a heal until a task that was enqueued then had run, where nobody could work before.
+    pub(crate) back_ms: Option<u64>,
     pub(crate) seconds: u64,
     pub(crate) ok: bool,
 }
@@ -78,9 +78,10 @@ pub(crate) fn print(outcomes: &[Outcome]) {
         "back"
     );
     for outcome in outcomes {
-        let rerun = outcome.recovery_p99_ms.map_or_else(|| "-".to_owned(), |millis| format!("{millis} ms"));
+        let [rerun, back] = [outcome.recovery_p99_ms, outcome.back_ms]
+            .map(|millis| millis.map_or_else(|| "-".to_owned(), |millis| format!("{millis} ms")));
         println!(
-            "{:<14} {:<7} {:>5} {:>7} {:>6} {:>5} {:>9} {:>12} {:>7} {:>8} {:>7} {:>9} {:>5} ms  {}",
+            "{:<14} {:<7} {:>5} {:>7} {:>6} {:>5} {:>9} {:>12} {:>7} {:>8} {:>7} {:>9} {:>8}  {}",
             outcome.nemesis,
             outcome.broker,
             outcome.seed,
@@ -93,7 +94,7 @@ pub(crate) fn print(outcomes: &[Outcome]) {
             outcome.stale_refused,
             outcome.errors,
             rerun,
-            outcome.back_ms,
+            back,
             if outcome.ok { "ok" } else { "BROKEN" }
         );
     }
