@@ -112,8 +112,11 @@ mod tests {
         let verdict = check(&history, &[kill(1, 11)], &results, &results);
         assert_eq!((verdict.repeated, verdict.unexplained.len(), verdict.stale.len()), (1, 0, 0));
         assert_eq!(verdict.recoveries, [second(5)]);
-        let verdict = check(&history, &[kill(2, 11)], &results, &results);
-        assert_eq!((verdict.unexplained.len(), verdict.recoveries.len()), (1, 0));
+        // A process that had nothing to do with it, and a kill that came later, explain nothing.
+        for kill in [kill(3, 11), kill(1, 17)] {
+            let verdict = check(&history, &[kill], &results, &results);
+            assert_eq!((verdict.unexplained.len(), verdict.recoveries.len()), (1, 0));
+        }
     }
 
     #[test]
