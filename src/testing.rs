@@ -34,10 +34,12 @@ mod dice;
 mod faults;
 mod history;
 mod network;
+mod promise;
 mod recorder;
 mod test_queue;
 
-pub use checker::{Checked, Promise, Violation};
+pub use checker::Checked;
 pub use cluster::{Cluster, ClusterBuilder, Report};
 pub use faults::Faults;
+pub use promise::{Promise, Violation};
 pub use test_queue::TestQueue;

@@ -20,11 +20,12 @@ use taskq_core::{
 use taskq_worker::{Stopper, Worker, WorkerBuilder};
 
 use super::{
-    checker::{Checked, Checker, Promise, Violation},
+    checker::{Checked, Checker},
     dice::Dice,
     faults::{self, Faults},
     history::{Event, Happened, History, Names, ProcessNumber, Trouble},
     network::{Network, Wire},
+    promise::{Promise, Violation},
     recorder::Recorder,
 };
 

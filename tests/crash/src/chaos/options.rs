@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::RangedU64ValueParser};
 
 use crate::nemesis::Nemesis;
 
@@ -36,7 +36,7 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
 
     /// How long faults are made, at most
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = minutes)]
     pub(crate) minutes: f64,
 
     /// Faults are made until there were so many, if that is sooner
@@ -44,16 +44,24 @@ pub(crate) struct Options {
     pub(crate) kills: Option<u64>,
 
     /// Tasks to enqueue
-    #[arg(long, default_value_t = 5_000)]
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(2..=10_000_000))]
     pub(crate) tasks: u64,
 
-    /// Worker processes, of eight slots each
-    #[arg(long, default_value_t = 4)]
+    /// Worker processes, of eight slots each; at least two, so that one is left while another is stopped
+    #[arg(long, default_value_t = 4, value_parser = RangedU64ValueParser::<usize>::new().range(2..=64))]
     pub(crate) workers: usize,
 
     /// A JSON object a line instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// More than nothing, and not more than a day.
+fn minutes(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(minutes) if minutes > 0.0 && minutes <= 1_440.0 => Ok(minutes),
+        _ => Err("give a number of minutes, more than 0 and at most 1440".to_owned()),
+    }
 }
 
 /// What a process is that the conductor starts.
