@@ -24,6 +24,8 @@ mod permissions;
 mod restarts;
 #[path = "redis/rows.rs"]
 mod rows;
+#[path = "redis/sentinel.rs"]
+mod sentinel;
 #[path = "redis/silence.rs"]
 mod silence;
 #[path = "redis/undecodable.rs"]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -22,6 +22,7 @@ use super::{
     batches::Batches,
     bells::Bells,
     element::{self, Element},
+    gate::Gate,
     held::{Holdings, batch_of, token, token_arguments},
     layout::Layout,
     link::Link,
@@ -67,8 +68,14 @@ pub(super) fn prefix_of(namespace: &str, queue: &QueueName) -> String {
 }
 
 impl RedisBroker {
-    pub(super) async fn open(address: Address, clock: Clock, time: Time, layout: Layout) -> Result<Self> {
-        let link = Link::open(&address, clock, time, layout).await?;
+    pub(super) async fn open(
+        address: Address,
+        clock: Clock,
+        time: Time,
+        layout: Layout,
+        gate: Arc<Gate>,
+    ) -> Result<Self> {
+        let link = Link::open(address, clock, time, layout, gate).await?;
         let channel = format!("{}:told:{}", link.namespace(), taskq_core::WorkerId::generate());
         Ok(Self {
             namespace: link.namespace().to_string(),
@@ -423,7 +430,7 @@ impl Broker for RedisBroker {
     async fn wait(&self, id: &TaskId, bound: Duration) -> Result<Option<Snapshot>> {
         let clock = self.link.clock();
         let end = clock.monotonic() + bound;
-        let interest = self.listener.interest(self.link.client(), clock, id.key.to_bytes()).await;
+        let interest = self.listener.interest(&self.link, id.key.to_bytes()).await;
         loop {
             let told = interest.told();
             tokio::pin!(told);
