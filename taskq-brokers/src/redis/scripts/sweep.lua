@@ -48,6 +48,8 @@ if #forgotten > 0 then
   call('ZREM', p..'deadz', unpack(forgotten))
 end
 call('ZREMRANGEBYSCORE', p..'cu', '-inf', number(t - 7 * 86400000))
-if due + reclaimed > 0 then ring(t) end
+-- Where one worker died, others may have died since whose leases still live: a ring for one of those wakes nobody.
+local rings = reclaimed > 0 and 32 or due > 0 and 1 or 0
+while rings > 0 and ring(t) do rings = rings - 1 end
 if #old == limit or #forgotten == limit then more = true end
 return {due, reclaimed, buried, #old + #forgotten, more and 1 or 0}
