@@ -30,10 +30,11 @@ struct Known {
     meaning: &'static str,
 }
 
-const KNOWN: [Known; 14] = [
+const KNOWN: [Known; 15] = [
     Known { key: "broker.url", default: "sqlite://taskq.db", meaning: "where tasks are kept" },
     Known { key: "client.deadline", default: "5s", meaning: "deadline of one client call" },
     Known { key: "worker.drain", default: "25s", meaning: "time to finish after SIGTERM" },
+    Known { key: "worker.lease", default: "4500ms", meaning: "how long a silent worker is trusted, 600ms to 10m" },
     Known { key: "worker.default_timeout", default: "30m", meaning: "limit of attempts that declare none" },
     Known { key: "worker.unregistered_bound", default: "24h", meaning: "how long unknown tasks are handed back" },
     Known {
@@ -73,6 +74,8 @@ pub struct Config {
     pub client_deadline: Duration,
     /// Time that running tasks get after SIGTERM.
     pub drain: Duration,
+    /// How long a worker is trusted after its last heartbeat.
+    pub lease: Duration,
     /// Limit of attempts that declare none.
     pub default_timeout: Duration,
     /// How long tasks of unknown names are handed back before they become dead letters.
@@ -185,6 +188,7 @@ impl Config {
             broker_url: text(&settings, "broker.url")?,
             client_deadline: duration(&settings, "client.deadline")?,
             drain: duration(&settings, "worker.drain")?,
+            lease: duration(&settings, "worker.lease")?,
             default_timeout: duration(&settings, "worker.default_timeout")?,
             unregistered_bound: duration(&settings, "worker.unregistered_bound")?,
             plain_threads: settings

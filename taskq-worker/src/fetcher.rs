@@ -196,7 +196,7 @@ impl Fetcher {
             Ok(owner) => return Some(owner),
             Err(owner) => owner,
         };
-        match self.shared.broker.join(owner, queue).await {
+        match self.shared.broker.join(owner, queue, self.shared.lease).await {
             Ok(()) => {
                 self.shared.terms.joined(queue, owner);
                 Some(owner)

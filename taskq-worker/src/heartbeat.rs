@@ -78,7 +78,7 @@ async fn run(shared: Arc<Shared>, broker: Arc<dyn Broker>) {
         let begun = shared.clock.monotonic();
         let beats = shared.terms.all_joined();
         // A call that takes a third of the lease is given up, to be repeated while there is still time.
-        match shared.clock.timeout(limits::LEASE / 3, broker.beat(&beats)).await {
+        match shared.clock.timeout(shared.lease / 3, broker.beat(&beats)).await {
             Ok(Ok(answers)) => {
                 backoff.reset();
                 for ((owner, queue), answer) in beats.into_iter().zip(answers) {
@@ -124,7 +124,10 @@ async fn sleep_until_next(shared: &Shared, begun: std::time::Duration, ended: &m
     let wall = shared.clock.now();
     loop {
         let changed = shared.attempts.changed();
-        let interval = if shared.attempts.is_empty() { limits::BEAT_IDLE } else { limits::BEAT_BUSY };
+        let interval = match shared.attempts.is_empty() {
+            true => limits::beat_idle(shared.lease),
+            false => limits::beat_busy(shared.lease),
+        };
         let left = match shared.planted.is(Bug::BeatByWallClock) {
             true => (wall + interval).since(shared.clock.now()),
             false => (begun + interval).saturating_sub(shared.clock.monotonic()),

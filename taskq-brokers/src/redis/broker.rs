@@ -302,10 +302,10 @@ impl Broker for RedisBroker {
         }
     }
 
-    async fn join(&self, owner: Owner, queue: &QueueName) -> Result<()> {
+    async fn join(&self, owner: Owner, queue: &QueueName, lease: Duration) -> Result<()> {
         self.list_queue(queue).await?;
         let answer = self.run("join at", Script::Join, queue, |command| {
-            command.arg(owner.to_string());
+            command.arg(owner.to_string()).arg(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
         });
         match reply::integer(&answer.await?)? {
             1 => Ok(()),

@@ -38,7 +38,11 @@
 local p = KEYS[1]
 local call, byte, sub, char, band = redis.call, string.byte, string.sub, string.char, bit.band
 
-local LEASE = 4500
+-- How long the leases of an owner are, in milliseconds. An older program left a time there, and meant the default.
+local function lease_of(owner)
+  local length = tonumber(call('ZSCORE', p..'owners', owner) or 4500)
+  return length <= 600000 and length or 4500
+end
 
 local DEAD_TTL = 30 * 86400000
 
@@ -65,16 +69,17 @@ end
 
 -- Whether a lapsed lease was granted before the server started, and that was less than a lease ago: then nobody could
 -- renew it, and nobody is dead for it.
-local function deserves_mercy(score, t, started)
-  return started and t - started < LEASE + 1000 and tonumber(score) - LEASE < started
+local function deserves_mercy(score, length, t, started)
+  return started and t - started < length + 1000 and tonumber(score) - length < started
 end
 
 local function alive(owner, t)
   local score = call('ZSCORE', p..'lease', owner)
   if not score then return false end
   if tonumber(score) > t then return true end
-  if deserves_mercy(score, t, server_start(t)) then
-    call('ZADD', p..'lease', number(t + LEASE), owner)
+  local length = lease_of(owner)
+  if deserves_mercy(score, length, t, server_start(t)) then
+    call('ZADD', p..'lease', number(t + length), owner)
     return true
   end
   return false

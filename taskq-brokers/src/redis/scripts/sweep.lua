@@ -8,8 +8,9 @@ if #lapsed > 0 then
   local started = server_start(t)
   for i = 1, #lapsed, 2 do
     local owner = lapsed[i]
-    if deserves_mercy(lapsed[i + 1], t, started) then
-      call('ZADD', p..'lease', number(t + LEASE), owner)
+    local length = lease_of(owner)
+    if deserves_mercy(lapsed[i + 1], length, t, started) then
+      call('ZADD', p..'lease', number(t + length), owner)
     else
       call('ZREM', p..'lease', owner)
       call('ZREM', p..'idle', owner)
