@@ -20,6 +20,8 @@ mod keys;
 mod opening;
 #[path = "redis/permissions.rs"]
 mod permissions;
+#[path = "redis/replicated.rs"]
+mod replicated;
 #[path = "redis/restarts.rs"]
 mod restarts;
 #[path = "redis/rows.rs"]

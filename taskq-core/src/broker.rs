@@ -14,7 +14,7 @@ use crate::{
     codec::Payload,
     context::Progress,
     envelope::{Envelope, FailedAttempt},
-    error::Result,
+    error::{Error, ErrorKind, Result},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
     state::{DeadReason, State},
 };
@@ -38,6 +38,22 @@ pub trait Broker: Debug + Send + Sync {
     /// their own id are looked up one by one: an id known in any state is a duplicate.
     /// Nothing is accepted over [`limits::ENQUEUE_CHUNK`](crate::limits::ENQUEUE_CHUNK) envelopes.
     async fn enqueue(&self, queue: &QueueName, batch: BatchId, envelopes: &[Envelope]) -> Result<Vec<Accepted>>;
+
+    /// The same as [`enqueue`](Self::enqueue), acknowledged only when at least so many replicas have it too. If too few
+    /// confirm in time, the error is transient and the tasks may have been accepted.
+    ///
+    /// A broker without replicas refuses it with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+    async fn enqueue_replicated(
+        &self,
+        queue: &QueueName,
+        _batch: BatchId,
+        _envelopes: &[Envelope],
+        _replicas: u8,
+    ) -> Result<Vec<Accepted>> {
+        let product = self.capabilities().product;
+        let cure = format!("{product} has no replicas; leave Durability::Replicated away");
+        Err(Error::new(ErrorKind::Unsupported, "enqueue to", queue).because(cure))
+    }
 
     /// Begins a term of a worker in a queue: from now on it has a lease and may claim. Repeating it renews the lease.
     /// `lease` is how long this and every renewal lasts; it is between

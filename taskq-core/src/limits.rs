@@ -135,6 +135,12 @@ pub const SETTLE_BATCH: usize = 200;
 /// Ended attempts waiting to be settled, a process; beyond it slots stay taken, so a slow broker slows claiming.
 pub const SETTLE_BACKLOG: usize = 4_096;
 
+/// Claims may fail for so long before a worker says that it is not ready: longer than a failover or a restart.
+pub const READY_FAILING: Duration = Duration::from_secs(5);
+
+/// A worker with free slots that hears nothing for so long says that it is not ready: longer than any wait for work.
+pub const READY_SILENT: Duration = Duration::from_secs(45);
+
 /// Longest wait for work in one call; a lost doorbell costs at most this, heartbeats notice it sooner.
 pub const CLAIM_WAIT: Duration = Duration::from_secs(30);
 

@@ -12,7 +12,7 @@ use taskq_core::{
     limits,
 };
 
-use crate::worker::Shared;
+use crate::{readiness, worker::Shared};
 
 /// A running heartbeat.
 #[derive(Debug)]
@@ -81,12 +81,15 @@ async fn run(shared: Arc<Shared>, broker: Arc<dyn Broker>) {
         match shared.clock.timeout(shared.lease / 3, broker.beat(&beats)).await {
             Ok(Ok(answers)) => {
                 backoff.reset();
+                shared.ears.heartbeat.heard(shared.clock.monotonic());
                 for ((owner, queue), answer) in beats.into_iter().zip(answers) {
                     act(&shared, owner, &queue, answer);
                 }
             }
             Ok(Err(error)) => {
+                shared.ears.heartbeat.failed(shared.clock.monotonic(), &error);
                 shared.broker_trouble("beat", &error);
+                readiness::log_changes(&shared);
                 if shared.planted.is(Bug::HeartbeatGivesUp) || !backoff.pause(&shared, &mut ended).await {
                     return;
                 }
@@ -94,10 +97,13 @@ async fn run(shared: Arc<Shared>, broker: Arc<dyn Broker>) {
             }
             Err(_) => {
                 let error = Error::new(ErrorKind::DeadlineExceeded, "beat", "");
+                shared.ears.heartbeat.failed(shared.clock.monotonic(), &error);
                 shared.broker_trouble("beat", &error);
+                readiness::log_changes(&shared);
                 continue;
             }
         }
+        readiness::log_changes(&shared);
         if !sleep_until_next(&shared, begun, &mut ended).await {
             return;
         }

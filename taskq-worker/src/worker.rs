@@ -29,6 +29,7 @@ use crate::{
     lane::{Lane, Order},
     plain::PlainThreads,
     progress::{self, Reports},
+    readiness::{self, Ears, Readiness},
     registry::{self, Registry},
     settler::{self, Finished},
     shutdown::{self, Ended, Phase, Phases},
@@ -200,6 +201,9 @@ impl WorkerBuilder {
         let (shared, finished) = self.check()?;
         join_all(&shared).await?;
         let heartbeat = Heartbeat::start(Arc::clone(&shared), &connection).await?;
+        let now = shared.clock.monotonic();
+        shared.ears.heartbeat.heard(now);
+        shared.lanes.iter().for_each(|lane| lane.ear.heard(now));
         let loops = start_loops(&shared, finished);
         let supervisor = shared.clock.spawn("supervisor", supervise(Arc::clone(&shared), drain, heartbeat, loops));
         tracing::info!(worker = %shared.terms.worker(), tasks = shared.registry.len(), at = connection.address(), "worker started");
@@ -261,6 +265,7 @@ impl WorkerBuilder {
             phases: Phases::new(),
             plain: PlainThreads::new(plain_threads),
             counters: Counters::default(),
+            ears: Ears::default(),
             lease: self.lease,
             default_timeout: self.default_timeout,
             unregistered_bound: self.unregistered_bound,
@@ -329,6 +334,7 @@ pub(crate) struct Shared {
     pub(crate) phases: Phases,
     pub(crate) plain: PlainThreads,
     pub(crate) counters: Counters,
+    pub(crate) ears: Ears,
     /// How long each lease of this worker is.
     pub(crate) lease: Duration,
     pub(crate) default_timeout: Duration,
@@ -569,6 +575,13 @@ impl WorkerHandle {
     /// What it did so far.
     pub fn tally(&self) -> Tally {
         self.shared.tally()
+    }
+
+    /// Whether it can work: for health checks of whatever runs it. It is not ready when claims have failed for five
+    /// seconds, when nothing was heard from the broker for 45 s although slots are free, when its heartbeat has failed for a
+    /// lease, and when it ends. It logs when that changes.
+    pub fn readiness(&self) -> Readiness {
+        readiness::of(&self.shared)
     }
 
     /// Waits until it has ended: everything is settled or given back, and all its loops and threads have ended.

@@ -1,8 +1,7 @@
 //! The broker's contract on Redis: each method encodes, runs one script a queue, and reads its answer.
 
 use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -22,12 +21,15 @@ use super::{
     batches::Batches,
     bells::Bells,
     element::{self, Element},
+    enqueue::{Listed, Route},
     gate::Gate,
     held::{Holdings, batch_of, token, token_arguments},
     layout::Layout,
     link::Link,
     listener::Listener,
-    lookup, reply,
+    lookup,
+    replicated::Replicated,
+    reply,
     script::{Script, Time},
     successes::Successes,
 };
@@ -40,17 +42,11 @@ const STEP_BYTES: usize = 1024 * 1024;
 pub(super) struct RedisBroker {
     pub(super) link: Link,
     pub(super) namespace: String,
-    batches: Batches,
+    pub(super) batches: Batches,
     bells: Bells,
-    listener: Listener,
-    listed: Mutex<Listed>,
-}
-
-/// Queues that were entered into the list of queues on the present connection.
-#[derive(Debug, Default)]
-struct Listed {
-    generation: u64,
-    queues: HashSet<QueueName>,
+    pub(super) replicated: Replicated,
+    pub(super) listener: Listener,
+    pub(super) listed: Mutex<Listed>,
 }
 
 /// What a first glance tells of a task.
@@ -82,6 +78,7 @@ impl RedisBroker {
             link,
             batches: Batches::default(),
             bells: Bells::default(),
+            replicated: Replicated::default(),
             listener: Listener::new(channel),
             listed: Mutex::default(),
         })
@@ -97,48 +94,12 @@ impl RedisBroker {
         self.link.script(operation, script, &prefix_of(&self.namespace, queue), arguments).await
     }
 
-    /// Enters the queue into the list of queues, once a connection: a server that was restarted may have lost it.
-    async fn list_queue_once(&self, queue: &QueueName) -> Result<()> {
-        let generation = self.link.generation().await?;
-        if self.is_listed(generation, queue) {
-            return Ok(());
-        }
-        self.list_queue(queue).await?;
-        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        if listed.generation == generation {
-            listed.queues.insert(queue.clone());
-        }
-        Ok(())
-    }
-
-    fn is_listed(&self, generation: u64, queue: &QueueName) -> bool {
-        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        if listed.generation != generation {
-            *listed = Listed { generation, queues: HashSet::new() };
-        }
-        listed.queues.contains(queue)
-    }
-
-    async fn list_queue(&self, queue: &QueueName) -> Result<()> {
+    pub(super) async fn list_queue(&self, queue: &QueueName) -> Result<()> {
         let set = format!("{}:queues", self.namespace);
         let listing = self.link.script("list a queue at", Script::List, &set, |command| {
             command.arg(queue.as_str());
         });
         listing.await.map(drop)
-    }
-
-    /// A lone task that nobody has enqueued before.
-    async fn enqueue_first(&self, queue: &QueueName, batch: BatchId, envelope: &Envelope) -> Result<Value> {
-        let expected = self.listener.expect(envelope.id.key.as_bytes());
-        let channel = if expected.is_some() { self.listener.channel() } else { "" };
-        let answer = self.run("enqueue at", Script::EnqueueOne, queue, |command| {
-            arguments::one(command, batch, envelope, channel);
-        });
-        let answer = answer.await?;
-        if let Some(interest) = expected {
-            self.listener.keep(interest);
-        }
-        Ok(answer)
     }
 
     /// Asks to be told of the end of a task.
@@ -268,38 +229,17 @@ impl Broker for RedisBroker {
     }
 
     async fn enqueue(&self, queue: &QueueName, batch: BatchId, envelopes: &[Envelope]) -> Result<Vec<Accepted>> {
-        if envelopes.is_empty() {
-            return Ok(Vec::new());
-        }
-        if envelopes.len() > limits::ENQUEUE_CHUNK {
-            let cure = format!("{} envelopes in one batch; send at most {}", envelopes.len(), limits::ENQUEUE_CHUNK);
-            return Err(Error::invalid("enqueue to", queue, cure));
-        }
-        self.list_queue_once(queue).await?;
-        let answer = match (envelopes, envelopes.iter().all(arguments::is_plain)) {
-            ([envelope], true) if envelope.is_tracked() => match self.batches.is_first(self.link.clock(), batch) {
-                true => self.enqueue_first(queue, batch, envelope).await?,
-                false => {
-                    self.run("enqueue at", Script::EnqueueEach, queue, |command| {
-                        arguments::again(command, batch, envelope)
-                    })
-                    .await?
-                }
-            },
-            (_, true) => {
-                self.run("enqueue at", Script::Enqueue, queue, |command| arguments::plain(command, batch, envelopes))
-                    .await?
-            }
-            (_, false) => {
-                self.run("enqueue at", Script::EnqueueEach, queue, |command| arguments::each(command, batch, envelopes))
-                    .await?
-            }
-        };
-        match answer {
-            Value::Int(1) => Ok(vec![Accepted::Created; envelopes.len()]),
-            Value::Int(_) => Ok(vec![Accepted::Duplicate; envelopes.len()]),
-            answers => reply::array(answers)?.into_iter().map(accepted).collect(),
-        }
+        self.accept(Route::Shared, queue, batch, envelopes).await
+    }
+
+    async fn enqueue_replicated(
+        &self,
+        queue: &QueueName,
+        batch: BatchId,
+        envelopes: &[Envelope],
+        replicas: u8,
+    ) -> Result<Vec<Accepted>> {
+        self.accept(Route::Replicated(replicas), queue, batch, envelopes).await
     }
 
     async fn join(&self, owner: Owner, queue: &QueueName, lease: Duration) -> Result<()> {
@@ -517,25 +457,6 @@ fn bounded(mut settlements: &[Settlement]) -> Vec<&[Settlement]> {
 }
 
 // Answers -------------------------------------------------------------------------------------------------
-
-fn accepted(answer: Value) -> Result<Accepted> {
-    let mut fields = reply::array(answer)?.into_iter();
-    let what = fields.next().ok_or_else(|| reply::wrong("an answer")).and_then(reply::text)?;
-    let other = || -> Result<TaskKey> {
-        fields
-            .next()
-            .ok_or_else(|| reply::wrong("a key"))
-            .and_then(reply::bytes)
-            .and_then(|key| TaskKey::from_bytes(&key))
-    };
-    match what.as_str() {
-        "c" => Ok(Accepted::Created),
-        "d" => Ok(Accepted::Duplicate),
-        "h" => Ok(Accepted::Held({ other }()?)),
-        "r" => Ok(Accepted::Replaced({ other }()?)),
-        _ => Err(reply::wrong("c, d, h or r")),
-    }
-}
 
 fn settled(flags: &[u8]) -> Result<Vec<Settled>> {
     let settled = |byte: &u8| if *byte == b'1' { Settled::Applied } else { Settled::Fenced };

@@ -325,21 +325,39 @@ impl Link {
         arguments: impl FnOnce(&mut Cmd),
     ) -> Result<Value> {
         let mut present = self.connected().await?;
-        let mut command = Cmd::with_capacity(12, 384);
-        command.arg("EVALSHA");
-        command.arg(self.scripts.name(script)).arg(1).arg(prefix);
-        arguments(&mut command);
+        let command = self.call_of(script, prefix, arguments);
         let under_way = self.under_way(&present);
         let answer = match self.answer(&mut present, &command).await {
             // The server has forgotten its scripts: it was restarted or flushed. The source can be forgotten by nobody.
-            Err(error) if error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript) => {
-                let whole = with_source(&command, &self.scripts.sources()[script as usize]);
+            Err(error) if is_forgotten(&error) => {
+                let whole = self.with_source(&command, script);
                 self.answer(&mut present, &whole).await
             }
             answer => answer,
         };
         under_way.answered();
         answer.map_err(|error| self.lost(operation, present.generation, error))
+    }
+
+    /// The call of a script by its name.
+    pub(super) fn call_of(&self, script: Script, prefix: &str, arguments: impl FnOnce(&mut Cmd)) -> Cmd {
+        let mut command = Cmd::with_capacity(12, 384);
+        command.arg("EVALSHA");
+        command.arg(self.scripts.name(script)).arg(1).arg(prefix);
+        arguments(&mut command);
+        command
+    }
+
+    /// The same call with the script's source instead of its name.
+    pub(super) fn with_source(&self, command: &Cmd, script: Script) -> Cmd {
+        let mut whole = redis::cmd("EVAL");
+        whole.arg(&self.scripts.sources()[script as usize]);
+        for argument in command.args_iter().skip(2) {
+            if let Arg::Simple(bytes) = argument {
+                whole.arg(bytes);
+            }
+        }
+        whole
     }
 
     fn lost(&self, operation: &'static str, generation: u64, error: RedisError) -> Error {
@@ -360,22 +378,15 @@ impl Link {
     }
 }
 
+/// Whether the server does not know the script: it was restarted, flushed, or is another one.
+pub(super) fn is_forgotten(error: &RedisError) -> bool {
+    error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
 /// What the server refuses comes as a value.
-fn refusal(answer: Result<Value, RedisError>) -> Result<Value, RedisError> {
+pub(super) fn refusal(answer: Result<Value, RedisError>) -> Result<Value, RedisError> {
     match answer {
         Ok(Value::ServerError(error)) => Err(error.into()),
         answer => answer,
     }
-}
-
-/// The same call of a script, with its source instead of its name.
-fn with_source(command: &Cmd, source: &str) -> Cmd {
-    let mut whole = redis::cmd("EVAL");
-    whole.arg(source);
-    for argument in command.args_iter().skip(2) {
-        if let Arg::Simple(bytes) = argument {
-            whole.arg(bytes);
-        }
-    }
-    whole
 }
