@@ -32,6 +32,7 @@ use super::{
     reply,
     script::{Script, Time},
     successes::Successes,
+    witness::Witness,
 };
 
 /// Bytes that one script should move, for it must not hold up the server.
@@ -44,6 +45,7 @@ pub(super) struct RedisBroker {
     pub(super) namespace: String,
     pub(super) batches: Batches,
     bells: Bells,
+    witness: Witness,
     pub(super) replicated: Replicated,
     pub(super) listener: Listener,
     pub(super) listed: Mutex<Listed>,
@@ -78,6 +80,7 @@ impl RedisBroker {
             link,
             batches: Batches::default(),
             bells: Bells::default(),
+            witness: Witness::default(),
             replicated: Replicated::default(),
             listener: Listener::new(channel),
             listed: Mutex::default(),
@@ -100,6 +103,34 @@ impl RedisBroker {
             command.arg(queue.as_str());
         });
         listing.await.map(drop)
+    }
+
+    /// Notes what the server has acknowledged.
+    fn acknowledged(&self, envelope: Option<&Envelope>, has_ended: bool) {
+        if let Some(envelope) = envelope {
+            self.witness.acknowledged(envelope, has_ended, self.link.clock().monotonic());
+        }
+    }
+
+    /// After a reconnect: reports it if the server has lost what it had acknowledged.
+    async fn look_back(&self) -> Result<()> {
+        let generation = self.link.generation().await?;
+        let Some(newest) = self.witness.to_look_up(generation, self.link.clock().monotonic()) else { return Ok(()) };
+        let found = match self.look(&newest.id, "").await {
+            Ok(found) => found,
+            Err(error) => {
+                self.witness.again(newest);
+                return Err(error);
+            }
+        };
+        if found.is_none_or(|snapshot| newest.has_ended && !snapshot.state.is_final()) {
+            tracing::error!(
+                server = self.link.shown(),
+                task = %newest.id,
+                "the server has lost its last moments: what it acknowledged in them is gone, or runs again; see appendfsync"
+            );
+        }
+        Ok(())
     }
 
     /// Asks to be told of the end of a task.
@@ -229,7 +260,10 @@ impl Broker for RedisBroker {
     }
 
     async fn enqueue(&self, queue: &QueueName, batch: BatchId, envelopes: &[Envelope]) -> Result<Vec<Accepted>> {
-        self.accept(Route::Shared, queue, batch, envelopes).await
+        self.look_back().await?;
+        let accepted = self.accept(Route::Shared, queue, batch, envelopes).await?;
+        self.acknowledged(last_accepted(&accepted, envelopes), false);
+        Ok(accepted)
     }
 
     async fn enqueue_replicated(
@@ -239,7 +273,10 @@ impl Broker for RedisBroker {
         envelopes: &[Envelope],
         replicas: u8,
     ) -> Result<Vec<Accepted>> {
-        self.accept(Route::Replicated(replicas), queue, batch, envelopes).await
+        self.look_back().await?;
+        let accepted = self.accept(Route::Replicated(replicas), queue, batch, envelopes).await?;
+        self.acknowledged(last_accepted(&accepted, envelopes), false);
+        Ok(accepted)
     }
 
     async fn join(&self, owner: Owner, queue: &QueueName, lease: Duration) -> Result<()> {
@@ -270,6 +307,7 @@ impl Broker for RedisBroker {
     }
 
     async fn claim(&self, owner: Owner, queue: &QueueName, count: usize, number: ClaimNumber) -> Result<ClaimAnswer> {
+        self.look_back().await?;
         let count = count.min(limits::CLAIM_BATCH);
         let answer = self.run("claim at", Script::Claim, queue, |command| {
             command.arg(owner.to_string()).arg(count).arg(number.0);
@@ -304,6 +342,9 @@ impl Broker for RedisBroker {
         for step in bounded(settlements) {
             settled.extend(self.settle_step(owner, queue, step).await?);
         }
+        let is_end = |(_, settlement): &(&Settled, &Settlement)| matches!(settlement.ending, Ending::Succeeded(_));
+        let applied = settled.iter().zip(settlements).filter(|(settled, _)| **settled == Settled::Applied);
+        self.acknowledged(applied.filter(is_end).last().map(|(_, settlement)| &*settlement.envelope), true);
         Ok(settled)
     }
 
@@ -433,6 +474,12 @@ fn handed<'a>(waiting: &'a (Owner, QueueName), ring: &'a [u8]) -> Option<(Owner,
 
 fn is_over(snapshot: &Snapshot) -> bool {
     snapshot.state.is_final() || snapshot.state == taskq_core::State::Untracked
+}
+
+/// The last envelope that the server has: one whose unique key another task holds was not accepted.
+fn last_accepted<'a>(accepted: &[Accepted], envelopes: &'a [Envelope]) -> Option<&'a Envelope> {
+    let mut pairs = accepted.iter().zip(envelopes);
+    pairs.rfind(|(accepted, _)| !matches!(accepted, Accepted::Held(_))).map(|(_, envelope)| envelope)
 }
 
 fn millis(number: i64) -> Option<Duration> {

@@ -32,6 +32,7 @@ mod sentinels;
 mod server;
 mod service;
 mod successes;
+mod witness;
 
 use std::sync::Arc;
 

@@ -75,6 +75,37 @@ async fn a_token_of_moments_that_the_server_has_lost_ends_nobody_elses_attempt()
 }
 
 #[tokio::test]
+async fn a_server_that_lost_its_last_moments_is_reported_by_whom_it_had_acknowledged_something() {
+    let errors = Errors::default();
+    let _watching = tracing::subscriber::set_default(errors.clone());
+    let reported =
+        || errors.0.lock().expect("not poisoned").iter().filter(|text| text.contains("last moments")).count();
+    let mut server = RedisServer::start();
+    let (producer, worker, idle) = (connect(&server).await, connect(&server).await, connect(&server).await);
+    let (owner, line) = (join(&worker).await, queue());
+    enqueue(&producer, invocation()).await;
+    enqueue(&producer, invocation()).await;
+    server.command(&["SAVE"]);
+    // Nothing is lost: nothing is reported.
+    server.kill();
+    server.restart();
+    let client = patient(&producer);
+    let lost = client.enqueue(invocation()).await.expect("enqueues");
+    let claimed = persist(|| worker.broker().claim(owner, &line, 1, ClaimNumber(1))).await.claimed.remove(0);
+    assert_eq!(try_settle(&worker, owner, &claimed, succeeded()).await.expect("answers"), Settled::Applied);
+    assert_eq!(reported(), 0);
+    // The file is of before all that.
+    server.kill();
+    server.restart();
+    client.enqueue(invocation()).await.expect("enqueues");
+    assert_eq!(reported(), 1);
+    persist(|| worker.broker().claim(owner, &line, 1, ClaimNumber(2))).await;
+    assert_eq!(reported(), 2);
+    patient(&idle).enqueue(invocation()).await.expect("enqueues");
+    assert_eq!((reported(), client.find(lost.id()).await.expect("answers")), (2, None));
+}
+
+#[tokio::test]
 async fn a_server_that_lost_its_data_is_reported_by_everybody_once_and_used_again() {
     let errors = Errors::default();
     let _watching = tracing::subscriber::set_default(errors.clone());
