@@ -1,4 +1,4 @@
-//! The system's package manager, through which a missing Redis server or valgrind is installed.
+//! The system's package manager, through which a missing Redis server, valgrind or libfaketime is installed.
 //!
 //! The promise: nothing is installed without consent, and no installed package starts a service.
 
@@ -29,6 +29,7 @@ impl Consent {
 pub(crate) enum Package {
     RedisServer,
     Valgrind,
+    Faketime,
 }
 
 impl Package {
@@ -37,6 +38,7 @@ impl Package {
         match self {
             Package::RedisServer => "redis-server",
             Package::Valgrind => "valgrind",
+            Package::Faketime => "libfaketime",
         }
     }
 }
@@ -137,6 +139,7 @@ impl PackageManager {
             Package::RedisServer => self.redis_server,
             // Its name everywhere.
             Package::Valgrind => "valgrind",
+            Package::Faketime => "libfaketime",
         }
     }
 }

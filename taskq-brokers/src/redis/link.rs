@@ -13,7 +13,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, join};
 use redis::{Arg, Cmd, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
-use taskq_core::{Clock, Error, Namespace, Result};
+use taskq_core::{Clock, Error, ErrorKind, Namespace, Result};
 use tokio::sync::watch;
 
 use super::{
@@ -294,6 +294,21 @@ impl Link {
             }
             is_demoted
         }))
+    }
+
+    /// Asks the sentinels, if there are any, whether the server of this generation is still the primary; leaves it if not.
+    pub(super) async fn prove(&self, generation: u64) {
+        self.proven.store(0, Ordering::Relaxed);
+        let present = self.present().filter(|present| present.generation == generation);
+        if let Some(doubt) = present.and_then(|present| self.doubt(&present)) {
+            doubt.await;
+        }
+    }
+
+    /// A connection that was opened beside this generation is silent: so may be the link itself.
+    pub(super) fn silent(&self, operation: &'static str, generation: u64) -> Error {
+        self.broken(generation);
+        Error::new(ErrorKind::Unavailable, operation, self.shown()).because("no answer")
     }
 
     /// Sends a command. An answer counts only if the server is the primary.

@@ -21,6 +21,9 @@ use super::{
 /// lost its replicas.
 const CONFIRM: Duration = Duration::from_secs(1);
 
+/// How long a whole exchange may take; longer means that the link is dead. It is less than most calls have.
+const ANSWER: Duration = Duration::from_millis(2_500);
+
 /// The connections on which was waited.
 #[derive(Debug, Default)]
 pub(super) struct Replicated(Resting);
@@ -48,7 +51,11 @@ impl Replicated {
             // A script that was repeated writes nothing, and what it wrote before is waited for by this.
             commands.cmd("SET").arg(format!("{prefix}rep")).arg(1).arg("EX").arg(60);
             commands.cmd("WAIT").arg(replicas).arg(CONFIRM.as_millis() as u64);
-            let sent = connection.send_packed_commands(&commands, 0, 3).await;
+            let sent = connection.send_packed_commands(&commands, 0, 3);
+            let Ok(sent) = link.clock().timeout(ANSWER, sent).await else {
+                self.0.clear();
+                return Err(link.silent("enqueue at", generation));
+            };
             let answers = sent.map_err(|error| self.lost(link, generation, error))?;
             let [answer, mark, confirmed] =
                 <[Value; 3]>::try_from(answers).map_err(|_| reply::wrong("three answers"))?;
@@ -61,7 +68,11 @@ impl Replicated {
                     self.0.put(generation, connection);
                     return match reply::integer(&confirmed)? {
                         confirmed if confirmed >= i64::from(replicas) => Ok(answer),
-                        confirmed => Err(too_few(queue, confirmed, replicas)),
+                        confirmed => {
+                            // Perhaps since they follow another one by now.
+                            link.prove(generation).await;
+                            Err(too_few(queue, confirmed, replicas))
+                        }
                     };
                 }
             }

@@ -33,7 +33,7 @@ async fn a_killed_primary_costs_no_error_no_task_and_no_worker_its_lease() {
         let handle = client.handle_any(before.id());
         async move { handle.wait::<u64>(BOUND).await }
     });
-    service.servers_mut()[0].kill();
+    service.kill(0);
     let begun = Instant::now();
     let after = client.enqueue(invocation()).await.expect("no error is seen");
     assert!(begun.elapsed() < Duration::from_secs(10), "took {:?}", begun.elapsed());

@@ -50,7 +50,6 @@ pub struct RedisService {
 struct Sentinel {
     process: ChildProcess,
     port: ReservedPort,
-    proxy: FaultProxy,
     _folder: TempFolder,
 }
 
@@ -79,7 +78,7 @@ impl RedisService {
         let primary = server(password.as_deref(), &[]);
         let proxy = FaultProxy::start(primary.port(), 1);
         let port = proxy.port();
-        primary.command(&["CONFIG", "SET", "replica-announce-port", &port.to_string()]);
+        announce(&primary, port);
         let replica = |_| server(password.as_deref(), &["--replicaof", "127.0.0.1", &port.to_string()]);
         let replicas = (0..REPLICAS).map(replica);
         let servers = std::iter::once(primary).chain(replicas).collect();
@@ -115,8 +114,7 @@ impl RedisService {
         if process.try_wait_for_line(is_ready, READY_WITHIN).is_none() {
             panic!("the sentinel did not start: it printed:\n{}", process.last_lines());
         }
-        let proxy = FaultProxy::start(port.number(), u64::from(primary));
-        Sentinel { process, port, proxy, _folder: folder }
+        Sentinel { process, port, _folder: folder }
     }
 
     fn wait_until_complete(&self) {
@@ -162,16 +160,7 @@ impl RedisService {
     /// they apply.
     #[must_use]
     pub fn url(&self) -> String {
-        self.url_of(self.sentinels.iter().map(|sentinel| sentinel.port.number()))
-    }
-
-    /// The URL for a client that [`isolate`](Self::isolate) cuts off together with the first primary.
-    #[must_use]
-    pub fn isolated_url(&self) -> String {
-        self.url_of(self.sentinels.iter().map(|sentinel| sentinel.proxy.port()))
-    }
-
-    fn url_of(&self, ports: impl Iterator<Item = u16>) -> String {
+        let ports = self.sentinels.iter().map(|sentinel| sentinel.port.number());
         let hosts: Vec<String> = ports.map(|port| format!("127.0.0.1:{port}")).collect();
         let credentials = self.password.as_ref().map_or_else(String::new, |password| format!(":{password}@"));
         let url = format!("redis-sentinel://{credentials}{}/{NAME}", hosts.join(","));
@@ -187,9 +176,18 @@ impl RedisService {
         &self.servers
     }
 
-    /// The same, to kill and restart them.
-    pub fn servers_mut(&mut self) -> &mut [RedisServer] {
-        &mut self.servers
+    /// Kills a server.
+    pub fn kill(&mut self, server: usize) {
+        self.servers[server].kill();
+    }
+
+    /// Starts a killed server again. If another one is the primary by then, the sentinels make it a replica of that one.
+    pub fn restart(&mut self, server: usize) {
+        self.servers[server].restart();
+        if server == 0 {
+            // Else the world would know it by two places, and take it for two servers.
+            announce(&self.servers[0], self.proxy.port());
+        }
     }
 
     /// Which of the servers the sentinels hold to be the primary.
@@ -203,8 +201,7 @@ impl RedisService {
         let Reply::Array(words) = address else { panic!("the sentinel does not know the service: {address:?}") };
         let port = words[1].text();
         let is_it = |(index, server): (usize, &RedisServer)| match index {
-            // After a restart it tells its own port again.
-            0 => port == self.proxy.port().to_string() || port == server.port().to_string(),
+            0 => port == self.proxy.port().to_string(),
             _ => port == server.port().to_string(),
         };
         self.servers.iter().enumerate().position(is_it).expect("one of the servers is the primary")
@@ -227,19 +224,33 @@ impl RedisService {
         }
     }
 
-    /// Cuts the first primary, and whoever uses [`isolated_url`](Self::isolated_url), off from replicas, sentinels and
-    /// all others: silently, as networks do.
+    /// Waits until a server follows another one, and has caught up.
+    ///
+    /// # Panics
+    ///
+    /// When it does not within a minute.
+    pub fn wait_for_replica(&self, server: usize) {
+        let begun = Instant::now();
+        loop {
+            let facts = self.servers[server].command(&["INFO", "replication"]);
+            let says = |words: &str| facts.text().lines().any(|line| line == words);
+            if says("role:slave") && says("master_link_status:up") {
+                return;
+            }
+            assert!(begun.elapsed() < READY_WITHIN, "it does not follow: {}", facts.text());
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Cuts the first primary off from replicas, sentinels and all others: silently, as networks do. Who uses the URL of
+    /// that server itself is cut off with it.
     pub fn isolate(&self) {
-        self.proxies().for_each(|proxy| proxy.set(Fault::HalfOpen));
+        self.proxy.set(Fault::HalfOpen);
     }
 
     /// Ends the isolation. What was sent meanwhile arrives.
     pub fn heal(&self) {
-        self.proxies().for_each(|proxy| proxy.set(Fault::None));
-    }
-
-    fn proxies(&self) -> impl Iterator<Item = &FaultProxy> {
-        self.sentinels.iter().map(|sentinel| &sentinel.proxy).chain([&self.proxy])
+        self.proxy.set(Fault::None);
     }
 
     /// Asks the first sentinel something.
@@ -255,6 +266,11 @@ impl RedisService {
     pub fn kill_sentinel(&self, index: usize) {
         self.sentinels[index].process.kill();
     }
+}
+
+/// Tells the world by which port it is known.
+fn announce(server: &RedisServer, port: u16) {
+    server.command(&["CONFIG", "SET", "replica-announce-port", &port.to_string()]);
 }
 
 fn server(password: Option<&str>, words: &[&str]) -> RedisServer {
@@ -278,7 +294,7 @@ mod tests {
         service.servers()[0].command(&["SET", "key", "kept"]);
         // The test's own write has reached the replicas.
         assert_eq!(service.servers()[0].command(&["WAIT", "2", "5000"]).integer(), 2);
-        service.servers_mut()[0].kill();
+        service.kill(0);
         let primary = service.wait_for_failover_from(0);
         assert_eq!(service.servers()[primary].command(&["GET", "key"]).text(), "kept");
     }

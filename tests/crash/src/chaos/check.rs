@@ -10,6 +10,12 @@ use crate::{
 /// How long after a trouble its consequences may show: a lease, and the time until somebody sweeps and has a slot.
 const AFTERMATH: Duration = Duration::from_secs(30);
 
+/// How the library says that a server came back without something.
+const LOSS: &str = "the server has lost";
+
+/// Brokers count in milliseconds.
+const TICK: Duration = Duration::from_millis(1);
+
 /// What the check found.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
@@ -25,6 +31,14 @@ pub(crate) struct Verdict {
     pub(crate) phantoms: Vec<String>,
     /// From each kill until what was running then ran again.
     pub(crate) recoveries: Vec<Duration>,
+    /// Tasks that began before their time.
+    pub(crate) early: Vec<String>,
+    /// From the end of each task until a producer that waited for it had the result.
+    pub(crate) waits: Vec<Duration>,
+    /// The longest time in which nothing was acknowledged, of those that touch a trouble.
+    pub(crate) write_gap: Option<Duration>,
+    /// From each trouble's end until a process told of a loss.
+    pub(crate) reports: Vec<Duration>,
 }
 
 /// The result of each task by id, as the broker told it.
@@ -50,11 +64,17 @@ pub(crate) fn check(history: &History, troubles: &[Trouble], first: &Results, la
         }
         let newest = executions.iter().map(|execution| execution.token).max();
         let (early, late) = (first.get(id).copied(), last.get(id).copied());
-        if told.contains_key(id) && (early != newest || late != newest) {
+        // What has no result is lost, which is told above.
+        let has_result = early.is_some() || late.is_some();
+        if told.contains_key(id) && has_result && (early != newest || late != newest) {
             verdict.stale.push(format!("{id}: results {early:?} and {late:?}, executions {executions:?}"));
         }
     }
     verdict.recoveries = recoveries(history, troubles);
+    verdict.early = early(history);
+    verdict.waits = waits(history);
+    verdict.write_gap = write_gap(history, troubles);
+    verdict.reports = reports(history, troubles);
     verdict
 }
 
@@ -72,7 +92,8 @@ fn recoveries(history: &History, troubles: &[Trouble]) -> Vec<Duration> {
     for kill in troubles.iter().filter(|trouble| trouble.is_kill) {
         for executions in history.executions.values() {
             for pair in executions.windows(2) {
-                let was_running = Some(pair[0].process) == kill.process && !pair[0].ended && pair[0].at <= kill.from;
+                let was_running =
+                    Some(pair[0].process) == kill.process && pair[0].ended.is_none() && pair[0].at <= kill.from;
                 if was_running && pair[1].at > kill.from {
                     recoveries.push(pair[1].at - kill.from);
                 }
@@ -80,6 +101,46 @@ fn recoveries(history: &History, troubles: &[Trouble]) -> Vec<Duration> {
         }
     }
     recoveries
+}
+
+/// By the monotonic clock, on which a delay began when its enqueueing did or later.
+fn early(history: &History) -> Vec<String> {
+    let mut early = Vec::new();
+    for (number, id) in &history.tried {
+        let (Some(id), Some((tried, delay))) = (id, history.due.get(number)) else { continue };
+        let first = history.executions.get(id).and_then(|executions| executions.first());
+        if let Some(first) = first.filter(|first| first.at + TICK < *tried + *delay) {
+            early.push(format!("{id}: due {:?} after it was enqueued, begun after {:?}", delay, first.at - *tried));
+        }
+    }
+    early
+}
+
+fn waits(history: &History) -> Vec<Duration> {
+    let waited = history.waited.iter();
+    let ended = |id: &String| history.executions.get(id)?.iter().filter_map(|execution| execution.ended).max();
+    waited.filter_map(|(id, at)| Some(at.saturating_sub(ended(id)?))).collect()
+}
+
+fn write_gap(history: &History, troubles: &[Trouble]) -> Option<Duration> {
+    let touches = |pair: &&[Duration]| {
+        troubles.iter().any(|trouble| trouble.process.is_none() && trouble.from <= pair[1] && trouble.until >= pair[0])
+    };
+    history.told_at.windows(2).filter(touches).map(|pair| pair[1] - pair[0]).max()
+}
+
+fn reports(history: &History, troubles: &[Trouble]) -> Vec<Duration> {
+    let mut losses: Vec<Duration> =
+        history.complaints.iter().filter(|(_, text)| text.contains(LOSS)).map(|(at, _)| *at).collect();
+    losses.sort_unstable();
+    let troubles: Vec<&Trouble> = troubles.iter().filter(|trouble| trouble.process.is_none()).collect();
+    let mut reports = Vec::new();
+    for (index, trouble) in troubles.iter().enumerate() {
+        let next = troubles.get(index + 1).map_or(Duration::MAX, |next| next.from);
+        let first = losses.iter().find(|at| (trouble.from..next).contains(*at));
+        reports.extend(first.map(|at| at.saturating_sub(trouble.until)));
+    }
+    reports
 }
 
 #[cfg(test)]
@@ -91,7 +152,7 @@ mod tests {
     }
 
     fn execution(at: u64, token: u64, process: u32) -> Execution {
-        Execution { at: second(at), token, process, ended: process != 1 }
+        Execution { at: second(at), token, process, ended: (process != 1).then(|| second(at + 1)) }
     }
 
     fn history(executions: Vec<Execution>) -> History {
@@ -137,5 +198,27 @@ mod tests {
         // One that was tried and not told may be it.
         history.tried.insert(2, None);
         assert!(check(&history, &[], &Results::new(), &Results::new()).phantoms.is_empty());
+    }
+
+    #[test]
+    fn what_begins_before_its_time_and_what_is_waited_for_are_seen() {
+        let mut history = history(vec![execution(10, 3, 2)]);
+        history.due.insert(1, (second(9), Duration::from_millis(1_500)));
+        history.waited.insert("q/a".to_owned(), Duration::from_millis(11_250));
+        let results = Results::from([("q/a".to_owned(), 3)]);
+        let verdict = check(&history, &[], &results, &results);
+        assert_eq!((verdict.early.len(), verdict.waits), (1, vec![Duration::from_millis(250)]));
+        history.due.insert(1, (second(9), second(1)));
+        assert!(check(&history, &[], &results, &results).early.is_empty());
+    }
+
+    #[test]
+    fn a_gap_counts_if_it_touches_a_trouble_and_a_report_from_its_end_on() {
+        let mut history = history(Vec::new());
+        history.told_at = [1, 2, 5, 6, 20].map(second).to_vec();
+        history.complaints.push((second(5), "the server has lost its last moments".to_owned()));
+        let trouble = Trouble { process: None, from: second(3), until: second(4), is_kill: false };
+        let verdict = check(&history, &[trouble], &Results::new(), &Results::new());
+        assert_eq!((verdict.write_gap, verdict.reports), (Some(second(3)), vec![second(1)]));
     }
 }

@@ -17,13 +17,15 @@ use crate::nemesis::Nemesis;
     cargo xtask chaos                                   every nemesis, a minute each\n  \
     cargo xtask chaos worker-kill --broker sqlite       one of them, on one broker\n  \
     cargo xtask chaos worker-kill --tasks 20000 --minutes 10 --kills 200\n  \
-    cargo xtask chaos zombie --seed 7 --json            the same schedule again; a JSON object a line"
+    cargo xtask chaos worker-kill --lease-ms 1200       the same with leases of 1.2 s\n  \
+    cargo xtask chaos zombie --seed 7 --json            the same schedule again; a JSON object a line\n  \
+    cargo xtask chaos soak --minutes 20                 memory, files and keys after a steady flow; only if asked for"
 )]
 pub(crate) struct Options {
     #[command(subcommand)]
     pub(crate) role: Option<Role>,
 
-    /// What is done to the processes; the default is everything
+    /// What is done to the processes; the default is everything but the soak
     #[arg(value_enum)]
     nemeses: Vec<Nemesis>,
 
@@ -50,6 +52,10 @@ pub(crate) struct Options {
     /// Worker processes, of eight slots each; at least two, so that one is left while another is stopped
     #[arg(long, default_value_t = 4, value_parser = RangedU64ValueParser::<usize>::new().range(2..=64))]
     pub(crate) workers: usize,
+
+    /// How long the workers' leases are, in milliseconds
+    #[arg(long, default_value_t = 4_500, value_parser = clap::value_parser!(u64).range(600..=600_000))]
+    pub(crate) lease_ms: u64,
 
     /// A JSON object a line instead of a table
     #[arg(long)]
@@ -79,12 +85,14 @@ pub(crate) enum Role {
 pub(crate) struct WorkerArguments {
     pub(crate) url: String,
     pub(crate) slots: usize,
+    pub(crate) lease_ms: u64,
     pub(crate) history: PathBuf,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ProducerArguments {
     pub(crate) url: String,
+    pub(crate) manner: Manner,
     pub(crate) seed: u64,
     /// The first of its numbers, and how many it enqueues.
     pub(crate) first: u64,
@@ -92,6 +100,40 @@ pub(crate) struct ProducerArguments {
     /// Over how many seconds it spreads them.
     pub(crate) seconds: f64,
     pub(crate) history: PathBuf,
+}
+
+/// What a producer does besides enqueueing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Manner {
+    /// Nothing: each enqueue has as long as it needs.
+    Plain,
+    /// Has each task acknowledged by a replica.
+    Replicated,
+    /// Gives each enqueue a second, and does not mind.
+    CutOff,
+    /// The same, and has each task acknowledged by a replica.
+    CutOffReplicated,
+    /// Waits for every result at the same time.
+    Waiting,
+    /// Has results kept for the shortest time.
+    Forgetful,
+}
+
+impl Manner {
+    pub(crate) fn is_cut_off(self) -> bool {
+        matches!(self, Self::CutOff | Self::CutOffReplicated)
+    }
+
+    pub(crate) fn is_replicated(self) -> bool {
+        matches!(self, Self::Replicated | Self::CutOffReplicated)
+    }
+}
+
+impl fmt::Display for Manner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value().expect("none is skipped");
+        f.write_str(value.get_name())
+    }
 }
 
 /// A kind of broker.
@@ -115,7 +157,9 @@ impl fmt::Display for Kind {
 impl Options {
     /// Which nemesis is played on which broker.
     pub(crate) fn campaigns(&self) -> Result<Vec<(Nemesis, Kind)>, String> {
-        let nemeses = if self.nemeses.is_empty() { Nemesis::value_variants() } else { &self.nemeses };
+        let usual: Vec<Nemesis> =
+            Nemesis::value_variants().iter().copied().filter(|nemesis| *nemesis != Nemesis::Soak).collect();
+        let nemeses = if self.nemeses.is_empty() { &usual } else { &self.nemeses };
         let brokers = if self.broker.is_empty() { Kind::value_variants() } else { &self.broker };
         let pairs = nemeses.iter().flat_map(|nemesis| brokers.iter().map(move |broker| (*nemesis, *broker)));
         let pairs: Vec<_> = pairs.filter(|(nemesis, broker)| nemesis.can_be_played_on(*broker)).collect();
