@@ -24,6 +24,8 @@ mod permissions;
 mod replicated;
 #[path = "redis/restarts.rs"]
 mod restarts;
+#[path = "redis/rights.rs"]
+mod rights;
 #[path = "redis/rows.rs"]
 mod rows;
 #[path = "redis/sentinel.rs"]
