@@ -6,6 +6,9 @@
 
 #[path = "redis/bounds.rs"]
 mod bounds;
+#[cfg(feature = "tls")]
+#[path = "redis/certificates.rs"]
+mod certificates;
 #[path = "redis/connections.rs"]
 mod connections;
 #[path = "redis/delayed.rs"]
