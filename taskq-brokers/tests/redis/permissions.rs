@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use taskq_core::{
-    CancelAnswer, Connection, Counts, DeadReason, ErrorKind, Progress, Purge, PurgeAnswer, State, Unique,
+    CancelAnswer, Connection, Counts, DeadReason, ErrorKind, Progress, Purge, PurgeAnswer, State, Unique, WorkerId,
     broker::{Accepted, Ending, Settled},
-    id::{BatchId, ClaimNumber},
+    id::{BatchId, ClaimNumber, Owner},
+    limits,
 };
 use taskq_test_support::RedisServer;
 
 use crate::{
     claim, claim_one, connect, enqueue, invocation, join, queue, rights::rights_of, settle, state, succeeded,
-    try_connect, try_settle,
+    try_connect, try_enqueue, try_settle,
 };
 
 fn without_info(rules: &str) -> String {
@@ -38,7 +39,7 @@ async fn produces(connection: &Connection) {
         let unique = unique.replace();
         enqueue(connection, invocation().unique(unique.clone())).await;
         let again = invocation().unique(unique).into_envelope().expect("valid");
-        let accepted = crate::try_enqueue(connection, &again).await.expect("enqueues");
+        let accepted = try_enqueue(connection, &again).await.expect("enqueues");
         assert!(matches!(accepted, Accepted::Replaced(_)), "{accepted:?}");
     }
     let later = enqueue(connection, invocation().delay(Duration::from_secs(60)).id("later")).await;
@@ -230,4 +231,49 @@ async fn a_purge_without_one_of_its_rights_takes_nothing_away() {
     );
     let answer = connection.control().purge(&queue(), Purge::Waiting, 99).await.expect("purges");
     assert_eq!(answer, PurgeAnswer { purged: 28, more: false });
+}
+
+#[tokio::test]
+async fn a_viewer_sees_what_there_is_and_changes_nothing() {
+    let server = RedisServer::builder().user("shop-viewer", "pw", &rights_of("shop-viewer")).start();
+    let owning = try_connect(&format!("redis://127.0.0.1:{}", server.port())).await.expect("opens");
+    let owner = join(&owning).await;
+    enqueue(&owning, invocation()).await;
+    let task = claim_one(&owning, owner).await;
+    settle(&owning, owner, &task, Ending::Dead(DeadReason::Fatal)).await;
+    enqueue(&owning, invocation()).await;
+    let running = claim_one(&owning, owner).await;
+    let waiting = enqueue(&owning, invocation()).await;
+    enqueue(&owning, invocation().delay(Duration::from_secs(60))).await;
+
+    let connection = connect(&server).await;
+    let (broker, inspect, control) = (connection.broker(), connection.inspect(), connection.control());
+    assert_eq!(inspect.queues().await.expect("lists"), [queue()]);
+    let counts = Counts { ready: 1, scheduled: 1, running: 1, dead: 1, ..Counts::default() };
+    assert_eq!(inspect.counts(&queue()).await.expect("counts"), counts);
+    let letters = inspect.dead_letters(&queue(), None, 9).await.expect("lists");
+    assert_eq!((&letters[0].id, letters[0].reason), (&task.envelope.id, DeadReason::Fatal));
+    assert!(inspect.dead_letters(&queue(), Some(&letters[0].id.key), 9).await.expect("lists").is_empty());
+
+    let envelope = invocation().into_envelope().expect("valid");
+    let viewer = Owner { worker: WorkerId::generate(), term: 0 };
+    let errors = [
+        try_enqueue(&connection, &envelope).await.expect_err("enqueues"),
+        broker.join(viewer, &queue(), limits::LEASE).await.expect_err("joins"),
+        broker.claim(owner, &queue(), 9, ClaimNumber(1)).await.expect_err("claims"),
+        try_settle(&connection, owner, &running, succeeded()).await.expect_err("settles"),
+        broker.beat(&[(owner, queue())]).await.expect_err("beats"),
+        broker.leave(owner, &queue()).await.expect_err("leaves"),
+        broker.sweep(&queue(), 9).await.expect_err("sweeps"),
+        broker.cancel(&waiting).await.expect_err("cancels"),
+        control.replay(&task.envelope.id).await.expect_err("replays"),
+        control.drop_dead(&task.envelope.id).await.expect_err("drops"),
+        control.purge(&queue(), Purge::Waiting, 9).await.expect_err("purges"),
+        control.purge(&queue(), Purge::DeadLetters, 9).await.expect_err("purges"),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    }
+    assert_eq!(owning.inspect().counts(&queue()).await.expect("counts"), counts);
+    assert_eq!(settle(&owning, owner, &running, succeeded()).await, Settled::Applied);
 }
