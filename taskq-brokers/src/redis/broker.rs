@@ -343,8 +343,8 @@ impl Broker for RedisBroker {
             settled.extend(self.settle_step(owner, queue, step).await?);
         }
         let is_end = |(_, settlement): &(&Settled, &Settlement)| matches!(settlement.ending, Ending::Succeeded(_));
-        let applied = settled.iter().zip(settlements).filter(|(settled, _)| **settled == Settled::Applied);
-        self.acknowledged(applied.filter(is_end).last().map(|(_, settlement)| &*settlement.envelope), true);
+        let mut applied = settled.iter().zip(settlements).filter(|(settled, _)| **settled == Settled::Applied);
+        self.acknowledged(applied.rfind(is_end).map(|(_, settlement)| &*settlement.envelope), true);
         Ok(settled)
     }
 
