@@ -7,7 +7,7 @@ use std::{
 
 use taskq_core::{
     Accepted, CancelAnswer, Envelope, Payload, QueueName, Snapshot, State, TaskId, TaskKey, Timestamp, UniqueUntil,
-    broker::{Claimed, Ending, Settled, Settlement},
+    broker::{Claimed, Ending, Purge, PurgeAnswer, Settled, Settlement},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
     invocation::{Expiry, Start},
     limits,
@@ -69,6 +69,10 @@ struct Task {
     deliveries: u8,
     attempts: u32,
     cancel_asked: bool,
+    /// A purge may have ended it: a step that leaves some does not say which it took.
+    may_be_purged: bool,
+    /// A purge of dead letters may have forgotten it.
+    may_be_dropped: bool,
     result: Option<Payload>,
     first_claim: Option<Duration>,
 }
@@ -136,6 +140,7 @@ impl Checker {
             Event::Dropped { id } => {
                 self.tasks.remove(id);
             }
+            Event::Purged { queue, what, answer } => self.purged(moment, queue, *what, *answer),
             Event::Seen { id, snapshot } => self.seen(moment, id, snapshot.as_ref()),
             Event::Told { batch } => {
                 if !self.batches.contains_key(batch.as_bytes()) {
@@ -157,8 +162,9 @@ impl Checker {
         let lost: Vec<String> = self
             .tasks
             .iter()
-            .filter(|(_, task)| match &task.place {
+            .filter(|(id, task)| match &task.place {
                 Place::Ended { .. } => false,
+                _ if (task.may_be_purged || task.may_be_dropped) && id.key.is_untracked() => false,
                 Place::Waiting { due } => *due <= now,
                 Place::Held { .. } | Place::TakenBack => true,
             })
@@ -321,6 +327,8 @@ impl Checker {
             deliveries: 0,
             attempts: envelope.attempts,
             cancel_asked: false,
+            may_be_purged: false,
+            may_be_dropped: false,
             result: None,
             first_claim: None,
         };
@@ -356,7 +364,9 @@ impl Checker {
     /// Whether a task holds its unique key beyond doubt: expiry and lapsed leases are noticed later than they happen.
     fn surely_holds(&self, moment: Moment, queue: &QueueName, holder: &TaskKey) -> bool {
         let id = TaskId::new(queue.clone(), holder.clone());
-        let Some(task) = self.tasks.get(&id).filter(|task| task.expires.is_none()) else { return false };
+        let Some(task) = self.tasks.get(&id).filter(|task| task.expires.is_none() && !task.may_be_purged) else {
+            return false;
+        };
         let Some(unique) = &task.envelope.unique else { return false };
         match (&task.place, unique.until) {
             (_, UniqueUntil::After(_)) => false,
@@ -418,6 +428,7 @@ impl Checker {
             task.attempts = envelope.attempts;
         }
         task.token = *token;
+        (task.may_be_purged, task.may_be_dropped) = (false, false);
         task.place = Place::Held { owner, token: *token };
         task.first_claim.get_or_insert(moment.at);
         broken.into_iter().for_each(|(promise, text)| self.violated(moment, promise, text));
@@ -545,12 +556,41 @@ impl Checker {
         }
     }
 
+    /// When nothing is left, all that waited has ended. What a lapsed owner held waits only if a sweep has been there.
+    fn purged(&mut self, moment: Moment, queue: &QueueName, what: Purge, answer: PurgeAnswer) {
+        let of_the_queue = |id: &TaskId| id.queue == *queue && answer != PurgeAnswer { purged: 0, more: true };
+        let ids: Vec<TaskId> = self.tasks.keys().filter(|id| of_the_queue(id)).cloned().collect();
+        for id in ids {
+            let is_waiting = self.may_be_waiting(moment, &id);
+            let Some(task) = self.tasks.get_mut(&id) else { continue };
+            let is_expired = task.expires.is_some_and(|expires| expires <= moment.now);
+            // One that has expired since an earlier step that may have ended it can be either.
+            let is_either = is_expired && task.may_be_purged;
+            match (what, &task.place) {
+                (Purge::Waiting, Place::Waiting { .. }) if !answer.more && !is_either => {
+                    let state = if is_expired { State::Expired } else { State::Cancelled };
+                    task.place = Place::Ended { state, at: moment.now, token: None };
+                }
+                (Purge::Waiting, _) => task.may_be_purged |= is_waiting && answer.purged > 0,
+                (Purge::DeadLetters, Place::Ended { state: State::Dead, .. }) if !answer.more => {
+                    self.tasks.remove(&id);
+                }
+                (Purge::DeadLetters, place) => {
+                    let is_dead = matches!(place, Place::Ended { state: State::Dead, .. });
+                    task.may_be_dropped |= is_dead || is_waiting;
+                }
+            }
+        }
+    }
+
     // Looking ----------------------------------------------------------------------------------------------
 
     fn seen(&mut self, moment: Moment, id: &TaskId, snapshot: Option<&Snapshot>) {
         let Some(task) = self.tasks.get(id) else { return };
         let Some(snapshot) = snapshot else {
-            if !task.is_forgotten(moment) && !id.key.is_untracked() {
+            if task.may_be_dropped {
+                self.tasks.remove(id);
+            } else if !task.is_forgotten(moment) && !id.key.is_untracked() {
                 self.violated(moment, Promise::NothingLost, format!("{id} was accepted and is not known"));
             }
             return;
@@ -569,7 +609,10 @@ impl Checker {
             (Place::Held { .. } | Place::TakenBack, State::Dead) => {
                 holder_lapsed && task.deliveries >= task.envelope.max_deliveries
             }
-            (Place::Held { .. } | Place::TakenBack, State::Cancelled) => holder_lapsed && task.cancel_asked,
+            (Place::Held { .. } | Place::TakenBack, State::Cancelled) => {
+                holder_lapsed && (task.cancel_asked || task.may_be_purged)
+            }
+            (Place::Waiting { .. }, State::Cancelled) => task.may_be_purged,
             (Place::Held { .. } | Place::TakenBack, State::Ready) => holder_lapsed,
             (Place::Held { .. } | Place::TakenBack | Place::Waiting { .. }, State::Expired) => {
                 task.expires.is_some_and(|expires| expires <= moment.now)

@@ -8,7 +8,7 @@ use std::{
 
 use taskq_core::{
     Accepted, CancelAnswer, Clock, Envelope, QueueName, Snapshot, TaskId, Timestamp,
-    broker::{Claimed, Ending, Settled, Settlement},
+    broker::{Claimed, Ending, Purge, PurgeAnswer, Settled, Settlement},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
 };
 
@@ -88,6 +88,12 @@ pub(super) enum Event {
     /// An operator threw a dead letter away.
     Dropped {
         id: TaskId,
+    },
+    /// An operator took a step in emptying a queue.
+    Purged {
+        queue: QueueName,
+        what: Purge,
+        answer: PurgeAnswer,
     },
     /// Somebody looked a task up, and this is what the broker answered.
     Seen {
@@ -211,6 +217,7 @@ impl Event {
             Self::Cancelled { id, answer } => format!("cancel {}: {answer:?}", names.of(id)),
             Self::Replayed { id } => format!("replay {}", names.of(id)),
             Self::Dropped { id } => format!("drop {}", names.of(id)),
+            Self::Purged { queue, what, answer } => format!("purge {queue} {what:?}: {answer:?}"),
             Self::Seen { id, snapshot } => {
                 format!("see {}: {:?}", names.of(id), snapshot.as_ref().map(|snapshot| snapshot.state))
             }

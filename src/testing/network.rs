@@ -18,7 +18,10 @@ use futures_util::future::BoxFuture;
 use taskq_core::{
     Accepted, CancelAnswer, Capabilities, Clock, Connection, Counts, DeadLetter, Envelope, Error, ErrorKind, Progress,
     QueueName, Result, Snapshot, TaskId, TaskKey, Timestamp,
-    broker::{BeatAnswer, Broker, ClaimAnswer, Claimed, Control, Inspect, Settled, Settlement, SweepAnswer},
+    broker::{
+        BeatAnswer, Broker, ClaimAnswer, Claimed, Control, Inspect, Purge, PurgeAnswer, Settled, Settlement,
+        SweepAnswer,
+    },
     connection::Opener,
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
 };
@@ -355,5 +358,10 @@ impl Control for Wire {
     async fn drop_dead(&self, id: &TaskId) -> Result<bool> {
         let wanted = id.clone();
         self.call("drop", move |broker| Box::pin(async move { broker.drop_dead(&wanted).await })).await
+    }
+
+    async fn purge(&self, queue: &QueueName, what: Purge, limit: usize) -> Result<PurgeAnswer> {
+        let name = queue.clone();
+        self.call("purge", move |broker| Box::pin(async move { broker.purge(&name, what, limit).await })).await
     }
 }

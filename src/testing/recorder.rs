@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use taskq_core::{
     Accepted, CancelAnswer, Capabilities, Counts, DeadLetter, Envelope, ErrorKind, Progress, QueueName, Result,
     Snapshot, TaskId, TaskKey, Timestamp,
-    broker::{BeatAnswer, Broker, ClaimAnswer, Claimed, Control, Inspect, Settled, Settlement, SweepAnswer},
+    broker::{
+        BeatAnswer, Broker, ClaimAnswer, Claimed, Control, Inspect, Purge, PurgeAnswer, Settled, Settlement,
+        SweepAnswer,
+    },
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
 };
 
@@ -170,5 +173,11 @@ impl Control for Recorder {
             self.note(Event::Dropped { id: id.clone() });
         }
         Ok(dropped)
+    }
+
+    async fn purge(&self, queue: &QueueName, what: Purge, limit: usize) -> Result<PurgeAnswer> {
+        let answer = self.control.purge(queue, what, limit).await?;
+        self.note(Event::Purged { queue: queue.clone(), what, answer });
+        Ok(answer)
     }
 }

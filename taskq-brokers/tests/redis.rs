@@ -6,6 +6,9 @@
 
 #[path = "redis/bounds.rs"]
 mod bounds;
+#[cfg(feature = "tls")]
+#[path = "redis/certificates.rs"]
+mod certificates;
 #[path = "redis/connections.rs"]
 mod connections;
 #[path = "redis/delayed.rs"]
@@ -24,6 +27,8 @@ mod permissions;
 mod replicated;
 #[path = "redis/restarts.rs"]
 mod restarts;
+#[path = "redis/rights.rs"]
+mod rights;
 #[path = "redis/rows.rs"]
 mod rows;
 #[path = "redis/sentinel.rs"]

@@ -14,6 +14,7 @@ pub mod lease;
 pub mod model;
 pub mod priority;
 pub mod progress;
+pub mod purge;
 pub mod release;
 pub mod results;
 pub mod retry;
@@ -256,6 +257,13 @@ macro_rules! broker_conformance {
                 a_wait_for_work_ends_with_its_bound a_release_wakes_an_idle_worker;
             sweep: a_sweep_is_bounded_and_says_when_more_is_left a_sweep_promotes_due_tasks
                 a_sweep_spares_the_living;
+            purge: purged_waiting_tasks_are_cancelled_and_their_waiters_hear_it
+                purged_tasks_free_their_unique_keys running_tasks_and_other_queues_are_not_purged
+                scheduled_and_retrying_tasks_are_purged purged_dead_letters_are_forgotten
+                a_purge_is_bounded_and_says_when_more_is_left a_repeated_purge_is_harmless
+                untracked_tasks_are_purged what_has_expired_is_purged_as_expired
+                what_was_cancelled_before_is_not_counted_again a_purged_queue_goes_on_as_a_new_one
+                large_tasks_are_purged;
             model: a_random_history_agrees_with_the_reference;
         }
     };

@@ -28,7 +28,10 @@ pub mod broker;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub use broker::{Accepted, Broker, CancelAnswer, Capabilities, Control, Counts, DeadLetter, Inspect, Snapshot};
+pub use broker::{
+    Accepted, Broker, CancelAnswer, Capabilities, Control, ControlExt, Counts, DeadLetter, Inspect, Purge, PurgeAnswer,
+    Snapshot,
+};
 pub use client::{BulkError, Client};
 pub use clock::{Clock, Timestamp};
 pub use codec::Payload;

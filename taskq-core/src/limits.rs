@@ -184,5 +184,8 @@ pub const MAX_PROGRESS_TEXT: usize = 256;
 /// Items that one sweep moves a queue, so that no sweep stalls the broker.
 pub const SWEEP_BATCH: usize = 200;
 
+/// Tasks or dead letters that one step of a purge takes out of a queue, so that no purge stalls the broker.
+pub const PURGE_BATCH: usize = 200;
+
 /// Most rows of one page of an inspection.
 pub const MAX_PAGE: usize = 200;

@@ -156,7 +156,15 @@ const DRAIN_RESULTS: &[&str] = &[
 const FLOW: &[&str] = &["flow", "flow_redis_us_per_task"];
 const FLOW_RESULTS: &[&str] = &["flow_results", "flow_results_redis_us_per_task"];
 const IDLE: &[&str] = &["idle_commands", "idle_cpu_percent", "idle_rss"];
-const DUE: &[&str] = &["due_100k_s", "due_100k_stall_ms", "due_early"];
+const DUE: &[&str] = &["due_100k_s", "due_100k_stall_ms", "due_100k_longest_command_ms", "due_early"];
+const PURGE: &[&str] =
+    &["purge_1m_s", "purge_1m_stall_ms", "purge_1m_longest_command_ms", "purge_1m_redis_us_per_task"];
+const PURGE_DELAYED: &[&str] = &[
+    "purge_delayed_s",
+    "purge_delayed_stall_ms",
+    "purge_delayed_longest_command_ms",
+    "purge_delayed_redis_us_per_task",
+];
 const REDIS_BENCHMARK: &[&str] =
     &["redis_benchmark_ping", "redis_benchmark_lpush", "redis_benchmark_ping_p100", "redis_benchmark_lpush_p100"];
 
@@ -231,6 +239,10 @@ fn redis() -> Vec<Group> {
         vec![
             row(Taskq, "due_100k", DUE).of(Tasks::Exactly(100_000)),
             row(Peers, "due_100k", DUE).of(Tasks::Exactly(100_000)),
+        ],
+        vec![
+            row(Taskq, "purge_1m", PURGE).of(Tasks::Exactly(1_000_000)),
+            row(Taskq, "purge_delayed", PURGE_DELAYED).of(Tasks::Exactly(400_000)).heavy(),
         ],
         vec![
             row(Taskq, "backlog", &["redis_us_backlog_1k", "rate_backlog_1k"]).by(Way::Backlog(1_000)),

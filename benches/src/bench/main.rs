@@ -25,6 +25,7 @@ mod systems;
 mod monitor;
 mod pinger;
 mod proxy;
+mod slow_log;
 mod watch;
 
 mod figure;

@@ -58,6 +58,7 @@ fn targets() -> Vec<Target> {
         target("Redis CPU of 64 processes / 1", Over("redis_us_processes_64", "redis_us_processes_1"), AtMost(1.2)),
         target("100,000 due at once, seconds", Own("due_100k_s"), AtMost(1.0)),
         target("100,000 due at once, stall in ms", Own("due_100k_stall_ms"), AtMost(20.0)),
+        target("1,000,000 purged, stall in ms", Own("purge_1m_stall_ms"), AtMost(20.0)),
         target("100,000 due at once, early", Own("due_early"), AtMost(0.0)),
         target("SQLite full: insert / River", OverPeers("sqlite_full_enqueue_all", "river"), AtLeast(2.0)),
         target("SQLite full: insert one / River", OverPeers("sqlite_full_enqueue_one", "river"), AtLeast(2.0)),

@@ -16,6 +16,7 @@ use crate::{
     ground::{Ground, Stands},
     monitor::Monitor,
     pinger::Pinger,
+    slow_log::SlowLog,
 };
 
 /// A closed SQLite file is tidied up within this time.
@@ -45,7 +46,13 @@ struct Begun {
     at: Instant,
     processor: Option<f64>,
     monitor: Option<Monitor>,
-    pinger: Option<Pinger>,
+    stalls: Option<Stalls>,
+}
+
+/// Who looks for stalls: from outside, and in the server's own notes.
+struct Stalls {
+    pinger: Pinger,
+    slow_log: SlowLog,
 }
 
 #[derive(Default)]
@@ -91,12 +98,15 @@ impl<'a> Watch<'a> {
     }
 
     fn begin(&self) -> Outcome<Begun> {
-        let (monitor, pinger) = match (&self.ground.stands_on, self.row.asks) {
+        let (monitor, stalls) = match (&self.ground.stands_on, self.row.asks) {
             (Stands::Server(server), "idle") => (Some(Monitor::start(server)?), None),
-            (Stands::Server(server), "due_100k") => (None, Some(Pinger::start(server)?)),
+            (Stands::Server(server), "due_100k" | "purge_1m" | "purge_delayed") => {
+                let slow_log = SlowLog::start(server);
+                (None, Some(Stalls { pinger: Pinger::start(server)?, slow_log }))
+            }
             _ => (None, None),
         };
-        Ok(Begun { processor: self.processor_seconds()?, monitor, pinger, at: Instant::now() })
+        Ok(Begun { processor: self.processor_seconds()?, monitor, stalls, at: Instant::now() })
     }
 
     fn end(&mut self) -> Outcome<()> {
@@ -106,9 +116,11 @@ impl<'a> Watch<'a> {
             let commands = monitor.count(server)?;
             self.sights.push(value("idle_commands", "commands/s", commands as f64 / seconds));
         }
-        if let Some(pinger) = begun.pinger {
-            let stall = pinger.longest()?.as_secs_f64() * 1e3;
-            self.sights.push(value("due_100k_stall_ms", "ms", stall));
+        if let (Some(Stalls { pinger, slow_log }), Stands::Server(server)) = (begun.stalls, &self.ground.stands_on) {
+            let asks = self.row.asks;
+            for (what, longest) in [("stall", pinger.longest()?), ("longest_command", slow_log.longest(server)?)] {
+                self.sights.push(value(&format!("{asks}_{what}_ms"), "ms", longest.as_secs_f64() * 1e3));
+            }
         }
         if let (Some(before), Some(after)) = (begun.processor, self.processor_seconds()?) {
             self.stretches.processor += after - before;

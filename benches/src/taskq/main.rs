@@ -19,6 +19,7 @@ mod due;
 mod idle;
 mod memory;
 mod processes;
+mod purge;
 
 mod audit;
 mod stage;
@@ -56,6 +57,8 @@ async fn measure(job: Job) -> Outcome<Report> {
         "load_capacity" => load::capacity(&job).await,
         "idle" => idle::idle(&job).await,
         "due_100k" => due::due(&job).await,
+        "purge_1m" => purge::purge(&job).await,
+        "purge_delayed" => purge::purge_delayed(&job).await,
         "backlog" => backlog::backlog(&job).await,
         "processes" => processes::drain_by_others(&job).await,
         "start_processes" => processes::start_in_another(&job).await,

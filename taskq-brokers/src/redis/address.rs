@@ -8,10 +8,13 @@ use redis::{
 };
 use taskq_core::{Error, ErrorKind, Namespace, Result, limits};
 
-use super::service::{self, Service};
+use super::{
+    service::{self, Service},
+    trust::{self, Trust},
+};
 
-/// Parameters that every URL may have.
-const PARAMETERS: [&str; 2] = ["namespace", "ca"];
+/// Parameters that every URL may have, besides those of [`trust`].
+const PARAMETERS: [&str; 1] = ["namespace"];
 
 /// Where the server is, and under which prefix.
 #[derive(Clone, Debug)]
@@ -19,7 +22,7 @@ pub(super) struct Address {
     /// The server, or the first sentinel of a service.
     server: ConnectionInfo,
     service: Option<Service>,
-    ca: Option<String>,
+    trust: Trust,
     namespace: Namespace,
     shown: String,
 }
@@ -29,17 +32,19 @@ impl Address {
         let shown = redacted(url);
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let scheme = base.split_once("://").map_or("", |(scheme, _)| scheme);
+        if base.contains('#') {
+            // The driver would take a word behind it for a wish, such as not to check certificates.
+            return Err(wrong(&shown, "nothing stands behind a # in an address; in user and password write %23"));
+        }
         let is_service = scheme.ends_with("-sentinel");
-        let mut parameters = match is_service {
-            true => parameters(query, &[&PARAMETERS[..], &service::PARAMETERS[..]].concat(), &shown)?,
-            false => parameters(query, &PARAMETERS, &shown)?,
-        };
+        let of_service = if is_service { &service::PARAMETERS[..] } else { &[] };
+        let mut parameters = parameters(query, &[&PARAMETERS[..], &trust::PARAMETERS, of_service].concat(), &shown)?;
         let namespace = parameters.remove("namespace").unwrap_or_else(|| limits::DEFAULT_NAMESPACE.to_owned());
-        let ca = parameters.remove("ca");
+        let trust = Trust::take(&mut parameters).map_err(|cure| wrong(&shown, cure))?;
         if scheme.starts_with("rediss") {
             prepare_tls(&shown)?;
-        } else if ca.is_some() {
-            return Err(wrong(&shown, "the parameter ca needs TLS: rediss:// or rediss-sentinel://"));
+        } else if !trust.is_plain() {
+            return Err(wrong(&shown, "the parameters ca, cert and key need TLS: rediss:// or rediss-sentinel://"));
         }
         let (server, service) = match is_service {
             true => {
@@ -48,7 +53,7 @@ impl Address {
             false => connection_info(base).map(|server| (server, None)),
         }
         .map_err(|cure| wrong(&shown, cure))?;
-        Ok(Self { server, service, ca, namespace: Namespace::new(namespace)?, shown })
+        Ok(Self { server, service, trust, namespace: Namespace::new(namespace)?, shown })
     }
 
     /// The URL without its password and parameters.
@@ -70,25 +75,16 @@ impl Address {
         self.service.as_ref()
     }
 
-    /// A client of a server or sentinel of this address.
+    /// Whether its files are there and hold what they should.
+    pub(super) fn check(&self) -> Result<()> {
+        self.trust.client(self.server.clone()).map(drop).map_err(|cure| wrong(&self.shown, cure))
+    }
+
+    /// A client for one connection to a server or sentinel of this address. Its files were well when it was opened, so what
+    /// is wrong with them now may be over soon.
     pub(super) fn client(&self, info: ConnectionInfo) -> Result<Client> {
-        let client = match &self.ca {
-            None => Client::open(info),
-            Some(path) => self.client_with_ca(info, path)?,
-        };
-        client.map_err(|error| wrong(&self.shown, error.to_string()))
-    }
-
-    #[cfg(feature = "tls")]
-    fn client_with_ca(&self, info: ConnectionInfo, path: &str) -> Result<redis::RedisResult<Client>> {
-        let pem = std::fs::read(path).map_err(|error| wrong(&self.shown, format!("cannot read ca {path}: {error}")))?;
-        let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(pem) };
-        Ok(Client::build_with_tls(info, certificates))
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn client_with_ca(&self, info: ConnectionInfo, _path: &str) -> Result<redis::RedisResult<Client>> {
-        prepare_tls(&self.shown).map(|()| Client::open(info))
+        let unavailable = |cure: String| Error::new(ErrorKind::Unavailable, "connect to", &self.shown).because(cure);
+        self.trust.client(info).map_err(unavailable)
     }
 }
 
@@ -180,10 +176,24 @@ mod tests {
     #[test]
     fn unknown_parameters_are_refused_with_the_known_ones() {
         let error = Address::parse("redis://host?namespce=a").expect_err("refused").to_string();
-        assert!(error.contains("namespce") && error.contains("namespace, ca"), "{error}");
+        assert!(error.contains("namespce") && error.contains("namespace, ca, cert, key"), "{error}");
         assert!(Address::parse("redis://host?ca=x").expect_err("refused").to_string().contains("rediss://"));
         assert!(Address::parse("redis://host?namespace=a:b").is_err());
         assert!(Address::parse("redis://host?sentinel_password=x").is_err());
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn certificates_are_always_checked() {
+        for url in
+            ["rediss://host/#insecure", "rediss://host#insecure?namespace=a", "rediss-sentinel://a,b/main#insecure"]
+        {
+            let error = Address::parse(url).expect_err("refused").to_string();
+            assert!(error.contains("nothing stands behind a #"), "{error}");
+        }
+        let error = Address::parse("redis://me:se#cret@host").expect_err("refused");
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("%23") && !shown.contains("cret@") && !shown.contains("se#"), "{shown}");
     }
 
     #[test]

@@ -5,7 +5,43 @@ use taskq_core::{Error, ErrorKind};
 
 /// What a failed command means. The server's own words stay, since they name the cure.
 pub(super) fn failed(operation: &'static str, shown: &str, error: RedisError) -> Error {
-    Error::new(kind(&error), operation, shown).because(error)
+    match of_certificates(&error) {
+        Some((kind, cure)) => Error::new(kind, operation, shown).because(format!("{cure} ({error})")),
+        None => Error::new(kind(&error), operation, shown).because(error),
+    }
+}
+
+/// What to do if one side does not like the other's certificate. The server tells so in an alert, and that is a refusal
+/// like that of a password.
+fn of_certificates(error: &RedisError) -> Option<(ErrorKind, &'static str)> {
+    let text = error.to_string();
+    if text.contains("invalid peer certificate") {
+        let cure = "the server's certificate is not trusted; name its authority with ca=/path.pem";
+        return Some((ErrorKind::Unavailable, cure));
+    }
+    let (_, alert) = text.split_once("received fatal alert: ")?;
+    let alert: String = alert.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let cure = match alert.as_str() {
+        "CertificateRequired" => {
+            "the server asks for a client certificate; add cert=/path.pem&key=/path.pem to the address"
+        }
+        "UnknownCA"
+        | "BadCertificate"
+        | "UnsupportedCertificate"
+        | "CertificateRevoked"
+        | "CertificateExpired"
+        | "CertificateUnknown"
+        | "DecryptError"
+        | "AccessDenied" => {
+            "the server does not accept the client certificate; see that it is valid and of an authority that it trusts"
+        }
+        // What TLS 1.2 says of a certificate that is not there, and of much else.
+        "HandshakeFailure" => {
+            "the server breaks the TLS handshake off; if it asks for a client certificate, add cert=/path.pem&key=/path.pem"
+        }
+        _ => return None,
+    };
+    Some((ErrorKind::Refused, cure))
 }
 
 /// Whether the connection cannot be used any more: rebuild it from scratch.

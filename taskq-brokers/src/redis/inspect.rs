@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use redis::{Cmd, Value};
-use taskq_core::{Control, Counts, DeadLetter, Inspect, QueueName, Result, TaskId, TaskKey, Timestamp, limits};
+use taskq_core::{
+    Control, Counts, DeadLetter, Inspect, Purge, PurgeAnswer, QueueName, Result, TaskId, TaskKey, Timestamp, limits,
+};
 
 use super::{
     broker::{RedisBroker, prefix_of},
@@ -77,6 +79,19 @@ impl Control for RedisBroker {
             Some(stored) => self.take_dead(id, &stored, Vec::new()).await,
             None => Ok(false),
         }
+    }
+
+    async fn purge(&self, queue: &QueueName, what: Purge, limit: usize) -> Result<PurgeAnswer> {
+        let script = match what {
+            Purge::Waiting => Script::PurgeWaiting,
+            Purge::DeadLetters => Script::PurgeDead,
+        };
+        let answer = self.run("purge a queue at", script, queue, |command| {
+            command.arg(limit.min(limits::PURGE_BATCH));
+        });
+        let numbers: Vec<i64> = reply::array(answer.await?)?.iter().map(reply::integer).collect::<Result<_>>()?;
+        let [purged, more] = numbers[..] else { return Err(reply::wrong("two numbers")) };
+        Ok(PurgeAnswer { purged: usize::try_from(purged).unwrap_or(0), more: more == 1 })
     }
 }
 

@@ -32,6 +32,7 @@ mod sentinels;
 mod server;
 mod service;
 mod successes;
+mod trust;
 mod witness;
 
 use std::sync::Arc;
@@ -49,8 +50,9 @@ use crate::patch::Patch;
 
 /// Opens `redis://user:password@host:port/db` or `rediss://..`.
 ///
-/// `?namespace=name` prefixes every key (default `taskq`); `?ca=/path.pem` trusts this authority instead of the common
-/// ones.
+/// `?namespace=name` prefixes every key (default `taskq`). With TLS, `?ca=/path.pem` trusts this authority instead of the
+/// common ones, and `?cert=/path.pem&key=/path.pem` shows the server a client certificate. The files are read anew for
+/// every connection.
 ///
 /// `redis-sentinel://user:password@host1,host2:26380/NAME` asks these sentinels where the primary of the service is.
 ///

@@ -18,26 +18,18 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Origin {
     address: Address,
-    way: Way,
+    /// Who says where the server is, if it is not always at one place.
+    sentinels: Option<Sentinels>,
     gate: Arc<Gate>,
     clock: Clock,
 }
 
-#[derive(Debug)]
-enum Way {
-    /// It is always at the same place.
-    Server(Client),
-    /// Sentinels say where it is.
-    Service(Sentinels),
-}
-
 impl Origin {
     pub(super) fn new(address: Address, gate: Arc<Gate>, clock: Clock) -> Result<Self> {
-        let way = match address.service() {
-            None => Way::Server(address.client(address.server().clone())?),
-            Some(service) => Way::Service(Sentinels::new(service.clone(), &address, clock.clone())?),
-        };
-        Ok(Self { address, way, gate, clock })
+        address.check()?;
+        let service = address.service().cloned();
+        let sentinels = service.map(|service| Sentinels::new(service, address.clone(), clock.clone()));
+        Ok(Self { address, sentinels, gate, clock })
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -58,17 +50,14 @@ impl Origin {
 
     /// The sentinels, if there are any.
     pub(super) fn sentinels(&self) -> Option<&Sentinels> {
-        match &self.way {
-            Way::Server(_) => None,
-            Way::Service(sentinels) => Some(sentinels),
-        }
+        self.sentinels.as_ref()
     }
 
     /// Connects to the primary, without waiting for a turn: for whoever has got one.
     pub(super) async fn fresh(&self, response: Option<Duration>) -> Result<(Fresh<'_>, Option<Place>)> {
-        match &self.way {
-            Way::Server(client) => Ok((Fresh::open(client, self.shown(), response).await?, None)),
-            Way::Service(sentinels) => {
+        match &self.sentinels {
+            None => Ok((Fresh::open(&self.server()?, self.shown(), response).await?, None)),
+            Some(sentinels) => {
                 let (client, place) = self.primary(sentinels).await?;
                 let mut fresh = Fresh::open(&client, self.shown(), response).await?;
                 self.check_role(&mut fresh, &place).await?;
@@ -83,14 +72,18 @@ impl Origin {
     }
 
     async fn subscribe(&self) -> Result<PubSub> {
-        let client = match &self.way {
-            Way::Server(client) => client.clone(),
-            Way::Service(sentinels) => self.primary(sentinels).await?.0,
+        let client = match &self.sentinels {
+            None => self.server()?,
+            Some(sentinels) => self.primary(sentinels).await?.0,
         };
         match self.clock.timeout(CONNECT, client.get_async_pubsub()).await {
             Ok(subscription) => subscription.map_err(|error| failed("connect to", self.shown(), error)),
             Err(_) => Err(Error::new(ErrorKind::Unavailable, "connect to", self.shown()).because("no answer")),
         }
+    }
+
+    fn server(&self) -> Result<Client> {
+        self.address.client(self.address.server().clone())
     }
 
     async fn primary(&self, sentinels: &Sentinels) -> Result<(Client, Place)> {

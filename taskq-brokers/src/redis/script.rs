@@ -55,6 +55,8 @@ scripts! {
     Listen "listen",
     Counts "counts",
     Replay "replay",
+    PurgeWaiting "purge_waiting",
+    PurgeDead "purge_dead",
     Now "now",
 }
 
@@ -185,6 +187,8 @@ mod tests {
                     "unpack(READY",
                     "unpack(old",
                     "named[1]",
+                    "found[1]",
+                    "popped[i][1]",
                 ];
                 assert!(
                     starts.iter().any(|start| rest.starts_with(start)),

@@ -13,7 +13,7 @@ use std::{
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::{
-    AsyncConnectionConfig, Client, RedisError, RedisResult, Value, aio::MultiplexedConnection, from_redis_value,
+    AsyncConnectionConfig, ConnectionInfo, RedisError, RedisResult, Value, aio::MultiplexedConnection, from_redis_value,
 };
 use taskq_core::{Clock, Error, ErrorKind, Result};
 
@@ -45,8 +45,8 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Sentinels {
     service: Service,
+    address: Address,
     nodes: Vec<Node>,
-    shown: String,
     clock: Clock,
     /// Who is asked next beside a call.
     next: AtomicUsize,
@@ -54,19 +54,20 @@ pub(super) struct Sentinels {
 
 #[derive(Debug)]
 struct Node {
-    client: Client,
+    place: ConnectionInfo,
     connection: Mutex<Option<MultiplexedConnection>>,
     rests_until: Mutex<Duration>,
 }
 
 impl Sentinels {
-    pub(super) fn new(service: Service, address: &Address, clock: Clock) -> Result<Self> {
-        let node = |info: &redis::ConnectionInfo| {
-            let client = address.client(info.clone())?;
-            Ok(Node { client, connection: Mutex::default(), rests_until: Mutex::default() })
+    pub(super) fn new(service: Service, address: Address, clock: Clock) -> Self {
+        let node = |place: &ConnectionInfo| Node {
+            place: place.clone(),
+            connection: Mutex::default(),
+            rests_until: Mutex::default(),
         };
-        let nodes = service.sentinels().iter().map(node).collect::<Result<_>>()?;
-        Ok(Self { service, nodes, shown: address.shown().to_owned(), clock, next: AtomicUsize::new(0) })
+        let nodes = service.sentinels().iter().map(node).collect();
+        Self { service, address, nodes, clock, next: AtomicUsize::new(0) }
     }
 
     pub(super) fn service(&self) -> &Service {
@@ -115,7 +116,7 @@ impl Sentinels {
 
     /// One sentinel's answer; `None` if it does not know the service.
     async fn ask(&self, node: &Node) -> RedisResult<Option<Place>> {
-        let mut connection = node.connected().await?;
+        let mut connection = node.connected(&self.address).await?;
         let mut questions = redis::pipe();
         questions.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(self.service.name());
         questions.cmd("SENTINEL").arg("MASTER").arg(self.service.name());
@@ -132,13 +133,13 @@ impl Sentinels {
             let cure = format!("no sentinel knows the service \"{}\"; name it as they do", self.service.name());
             // Others may know it; that none does is a mistake in the address.
             let kind = if failures.is_empty() { ErrorKind::Refused } else { ErrorKind::Unavailable };
-            return Error::new(kind, "connect to", &self.shown).because(cure);
+            return Error::new(kind, "connect to", self.address.shown()).because(cure);
         }
         // A sentinel that refuses tells more than one that is away.
         let told = failures.into_iter().max_by_key(|error| failure::kind(error) == ErrorKind::Refused);
         match told {
-            Some(error) => failed("ask the sentinels of", &self.shown, error),
-            None => Error::new(ErrorKind::Unavailable, "ask the sentinels of", &self.shown),
+            Some(error) => failed("ask the sentinels of", self.address.shown(), error),
+            None => Error::new(ErrorKind::Unavailable, "ask the sentinels of", self.address.shown()),
         }
     }
 }
@@ -150,14 +151,19 @@ impl Place {
 }
 
 impl Node {
-    async fn connected(&self) -> RedisResult<MultiplexedConnection> {
+    async fn connected(&self, address: &Address) -> RedisResult<MultiplexedConnection> {
         let present = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(present) = present {
             return Ok(present);
         }
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER)).set_response_timeout(Some(ANSWER));
-        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let unusable = |error: Error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            RedisError::from((redis::ErrorKind::Io, "its certificate files", cause))
+        };
+        let client = address.client(self.place.clone()).map_err(unusable)?;
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         self.put(Some(connection.clone()));
         Ok(connection)
     }

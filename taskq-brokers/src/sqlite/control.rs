@@ -1,11 +1,24 @@
-//! Changes what the file holds, for operators: dead letters run again or are dropped.
+//! Changes what the file holds, for operators: dead letters run again or are dropped, queues are emptied.
 
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, params};
-use taskq_core::{broker::Control, error::Result, id::TaskId, state::State};
+use taskq_core::{
+    broker::{Control, Purge, PurgeAnswer},
+    error::Result,
+    id::{QueueName, TaskId, TaskKey},
+    limits,
+    state::State,
+};
 
 use super::{
-    broker::SqliteBroker, claim::decode, enqueue, failure::Failure, queue_row::QueueRow, step::Step, task_row::TaskRow,
+    broker::SqliteBroker,
+    claim::decode,
+    enqueue,
+    failure::Failure,
+    purge::{purge_dead, purge_waiting},
+    queue_row::QueueRow,
+    step::Step,
+    task_row::TaskRow,
 };
 
 #[async_trait]
@@ -18,6 +31,15 @@ impl Control for SqliteBroker {
     async fn drop_dead(&self, id: &TaskId) -> Result<bool> {
         let wanted = id.clone();
         self.write("drop", id, move |step| drop_dead(step, &wanted)).await
+    }
+
+    async fn purge(&self, queue: &QueueName, what: Purge, limit: usize) -> Result<PurgeAnswer> {
+        let (name, limit) = (queue.clone(), limit.min(limits::PURGE_BATCH));
+        let purge = move |step: &Step<'_>| match what {
+            Purge::Waiting => purge_waiting(step, &name, limit),
+            Purge::DeadLetters => purge_dead(step, &name, limit),
+        };
+        self.write("purge", queue, purge).await
     }
 }
 
@@ -54,11 +76,16 @@ fn replay(step: &Step<'_>, id: &TaskId) -> Result<bool, Failure> {
 /// `dead -> forgotten`; but the enqueue call that made it is still recognised.
 fn drop_dead(step: &Step<'_>, id: &TaskId) -> Result<bool, Failure> {
     let Some((queue, task)) = find_dead(step, id)? else { return Ok(false) };
-    if !id.key.is_own() {
-        enqueue::remember(step, &queue, &task.key)?;
-    }
-    task.forget(step)?;
+    forget_dead(step, &queue, &task)?;
     Ok(true)
+}
+
+/// Forgets the task, and keeps what tells a repetition of the call that made it.
+pub(super) fn forget_dead(step: &Step<'_>, queue: &QueueRow, task: &TaskRow) -> Result<(), Failure> {
+    if TaskKey::from_bytes(&task.key).is_ok_and(|key| !key.is_own()) {
+        enqueue::remember(step, queue, &task.key)?;
+    }
+    task.forget(step)
 }
 
 fn find_dead(step: &Step<'_>, id: &TaskId) -> Result<Option<(QueueRow, TaskRow)>, Failure> {

@@ -33,6 +33,7 @@ mod find;
 mod inspect;
 mod layout;
 mod lease;
+mod purge;
 mod queue_row;
 mod reader;
 mod ringer;

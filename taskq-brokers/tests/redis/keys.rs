@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use taskq_core::{
-    Accepted, CancelAnswer, Connection, DeadReason, Progress, TaskId, TaskKey, Unique,
+    Accepted, CancelAnswer, Connection, ControlExt, Counts, DeadReason, Progress, Purge, TaskId, TaskKey, Unique,
     broker::{Claimed, Ending, Settled},
-    id::{ClaimNumber, Owner},
+    id::{BatchId, ClaimNumber, Owner, Siblings},
 };
 use taskq_test_support::RedisServer;
 
@@ -102,6 +102,58 @@ async fn every_key_is_gone_or_ends_by_itself_after_everything_has_ended_and_aged
     assert_eq!(lasting, ["taskq:layout", "taskq:queues", "taskq:skew", "taskq:{q}:seq"]);
 }
 
+/// One of everything that can wait, and two dead letters.
+async fn everything_waits(server: &RedisServer, connection: &Connection) {
+    let broker = connection.broker();
+    let owner = join(connection).await;
+    for ending in [Ending::Dead(DeadReason::Fatal), Ending::Dead(DeadReason::Failed), Ending::Retry(DAY)] {
+        enqueue(connection, invocation()).await;
+        let task = claim_one(connection, owner).await;
+        settle(connection, owner, &task, ending).await;
+    }
+    broker.leave(owner, &queue()).await.expect("leaves");
+    let mut siblings = Siblings::new(true);
+    let sibling = |_| {
+        let mut envelope = invocation().into_envelope().expect("valid");
+        envelope.id.key = siblings.next_key();
+        envelope
+    };
+    let bulk: Vec<_> = (0..45).map(sibling).collect();
+    broker.enqueue(&queue(), BatchId::generate(), &bulk).await.expect("enqueues");
+    for _ in 0..3 {
+        enqueue_untracked(connection).await;
+        enqueue(connection, invocation().priority(9)).await;
+        enqueue(connection, invocation().delay(DAY)).await;
+    }
+    for unique in [Unique::key("x").until_start(), Unique::key("y").until_end(), Unique::key("z").for_duration(DAY)] {
+        enqueue(connection, invocation().unique(unique)).await;
+    }
+    enqueue(connection, invocation().id("waits")).await;
+    enqueue(connection, invocation().expires_in(Duration::from_secs(1))).await;
+    let untracked = enqueue_untracked(connection).await;
+    broker.wait(&bulk[44].id, Duration::from_millis(1)).await.expect("waits");
+    assert_eq!(broker.cancel(&bulk[3].id).await.expect("cancels"), CancelAnswer::Cancelled);
+    assert_eq!(broker.cancel(&untracked).await.expect("answers"), CancelAnswer::NotFound);
+    advance(server, Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_queue_that_was_purged_has_the_keys_of_an_empty_one() {
+    let server = RedisServer::start();
+    let connection = connect_shifted(&server).await;
+    everything_waits(&server, &connection).await;
+    let control = connection.control();
+    for what in [Purge::Waiting, Purge::DeadLetters] {
+        while control.purge(&queue(), what, 7).await.expect("purges").more {}
+    }
+    assert_eq!(connection.inspect().counts(&queue()).await.expect("counts"), Counts::default());
+    // How tasks ended, which calls enqueued them, and unique keys for a time have times of their own.
+    let lasting = ["res:", "buckets", "bm:", "ut:"];
+    let keys = keys(&server);
+    let left: Vec<_> = keys.iter().filter(|key| !lasting.iter().any(|name| key.contains(name))).collect();
+    assert_eq!(left, ["taskq:layout", "taskq:queues", "taskq:skew", "taskq:{q}:seq"]);
+}
+
 #[tokio::test]
 async fn no_command_walks_the_keyspace() {
     let server = RedisServer::start();
@@ -110,6 +162,10 @@ async fn no_command_walks_the_keyspace() {
     everything_happens(&server, &connection).await;
     connection.inspect().counts(&queue()).await.expect("counts");
     connection.inspect().dead_letters(&queue(), None, 100).await.expect("lists");
+    everything_waits(&server, &connection).await;
+    for what in [Purge::Waiting, Purge::DeadLetters] {
+        connection.control().purge_all(&queue(), what, |_| {}).await.expect("purges");
+    }
     let counts = server.command_counts();
     for walk in ["keys", "scan", "sscan", "zscan", "smembers", "randomkey", "dbsize", "flushdb", "config|get"] {
         assert!(!counts.contains_key(walk), "{walk} was called: {counts:?}");

@@ -3,23 +3,17 @@
 use std::time::Duration;
 
 use taskq_core::{
-    CancelAnswer, Connection, DeadReason, ErrorKind, Progress, State, Unique,
+    CancelAnswer, Connection, Counts, DeadReason, ErrorKind, Progress, Purge, PurgeAnswer, State, Unique, WorkerId,
     broker::{Accepted, Ending, Settled},
-    id::{BatchId, ClaimNumber},
+    id::{BatchId, ClaimNumber, Owner},
+    limits,
 };
 use taskq_test_support::RedisServer;
 
 use crate::{
-    claim, claim_one, connect, enqueue, invocation, join, queue, settle, state, succeeded, try_connect, try_settle,
+    claim, claim_one, connect, enqueue, invocation, join, queue, rights::rights_of, settle, state, succeeded,
+    try_connect, try_enqueue, try_settle,
 };
-
-const DOCUMENT: &str = include_str!("../../../docs/brokers.md");
-
-/// The rules of a user as they stand in the document.
-fn rules(user: &str) -> String {
-    let (_, rest) = DOCUMENT.split_once(&format!("ACL SETUSER {user} on >password ")).expect("the document has it");
-    rest.split_once("```").expect("a block").0.to_owned()
-}
 
 fn without_info(rules: &str) -> String {
     let rules = rules.replace("+info", "");
@@ -45,7 +39,7 @@ async fn produces(connection: &Connection) {
         let unique = unique.replace();
         enqueue(connection, invocation().unique(unique.clone())).await;
         let again = invocation().unique(unique).into_envelope().expect("valid");
-        let accepted = crate::try_enqueue(connection, &again).await.expect("enqueues");
+        let accepted = try_enqueue(connection, &again).await.expect("enqueues");
         assert!(matches!(accepted, Accepted::Replaced(_)), "{accepted:?}");
     }
     let later = enqueue(connection, invocation().delay(Duration::from_secs(60)).id("later")).await;
@@ -97,10 +91,33 @@ async fn inspects(connection: &Connection) {
     assert!(inspect.dead_letters(&queue(), Some(&letters[0].id.key), 9).await.expect("lists").is_empty());
     assert!(control.replay(&letters[0].id).await.expect("replays"));
     assert!(!control.drop_dead(&letters[0].id).await.expect("answers"));
+    empties(connection).await;
+}
+
+/// What waits, in every form, and what is dead goes.
+async fn empties(connection: &Connection) {
+    let owner = join(connection).await;
+    for ending in [Ending::Dead(DeadReason::Fatal), Ending::Retry(Duration::from_secs(60))] {
+        enqueue(connection, invocation().priority(9)).await;
+        let task = claim_one(connection, owner).await;
+        assert_eq!(settle(connection, owner, &task, ending).await, Settled::Applied);
+    }
+    let many: Vec<_> = (0..30).map(|_| invocation().into_envelope().expect("valid")).collect();
+    connection.broker().enqueue(&queue(), BatchId::generate(), &many).await.expect("enqueues");
+    enqueue(connection, invocation().unique(Unique::key("purged")).delay(Duration::from_secs(60))).await;
+    assert_eq!(connection.broker().cancel(&many[0].id).await.expect("cancels"), CancelAnswer::Cancelled);
+    let waiting = connection.broker().wait(&many[1].id, Duration::from_millis(1));
+    assert_eq!(waiting.await.expect("waits").expect("kept").state, State::Ready);
+    for what in [Purge::Waiting, Purge::DeadLetters] {
+        while connection.control().purge(&queue(), what, 7).await.expect("purges").more {}
+    }
+    assert_eq!(connection.inspect().counts(&queue()).await.expect("counts"), Counts::default());
+    connection.broker().leave(owner, &queue()).await.expect("leaves");
 }
 
 /// A dead worker's tasks come back, without mercy: whether the server is new is not for this user to know.
 async fn reclaims(server: &RedisServer, connection: &Connection) {
+    enqueue(connection, invocation()).await;
     let dead = join(connection).await;
     let task = claim_one(connection, dead).await;
     server.command(&["ZADD", "taskq:{q}:lease", "1", &dead.to_string()]);
@@ -110,18 +127,20 @@ async fn reclaims(server: &RedisServer, connection: &Connection) {
 
 #[tokio::test]
 async fn a_producer_can_do_its_work_with_few_rights() {
-    for rules in [rules("shop-producer"), without_info(&rules("shop-producer"))] {
+    for rules in [rights_of("shop-producer"), without_info(&rights_of("shop-producer"))] {
         let server = RedisServer::builder().user("shop-producer", "pw", &rules).start();
         let connection = connect(&server).await;
         produces(&connection).await;
         let error = connection.broker().sweep(&queue(), 9).await.expect_err("no worker");
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        let error = connection.control().purge(&queue(), Purge::Waiting, 9).await.expect_err("no operator");
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     }
 }
 
 #[tokio::test]
 async fn a_worker_can_do_its_work_with_few_rights() {
-    let server = RedisServer::builder().user("shop-worker", "pw", &rules("shop-worker")).start();
+    let server = RedisServer::builder().user("shop-worker", "pw", &rights_of("shop-worker")).start();
     let connection = connect(&server).await;
     produces(&connection).await;
     works(&connection).await;
@@ -129,7 +148,7 @@ async fn a_worker_can_do_its_work_with_few_rights() {
 
 #[tokio::test]
 async fn a_worker_without_info_reclaims_the_tasks_of_the_dead_all_the_same() {
-    let rules = without_info(&rules("shop-worker"));
+    let rules = without_info(&rights_of("shop-worker"));
     let server = RedisServer::builder().user("shop-worker", "pw", &rules).start();
     let connection = connect(&server).await;
     produces(&connection).await;
@@ -150,7 +169,7 @@ fn make_due(server: &RedisServer) {
 
 #[tokio::test]
 async fn a_right_that_is_taken_away_for_a_while_loses_no_task_and_counts_no_delivery() {
-    let server = RedisServer::builder().user("shop-worker", "pw", &rules("shop-worker")).start();
+    let server = RedisServer::builder().user("shop-worker", "pw", &rights_of("shop-worker")).start();
     let connection = connect(&server).await;
     let id = enqueue(&connection, invocation()).await;
     let owner = join(&connection).await;
@@ -188,4 +207,73 @@ async fn a_right_that_is_taken_away_for_a_while_loses_no_task_and_counts_no_deli
     let elsewhere = format!("{}?namespace=elsewhere", server.url());
     let error = try_connect(&elsewhere).await.expect_err("not its namespace");
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+}
+
+#[tokio::test]
+async fn a_purge_without_one_of_its_rights_takes_nothing_away() {
+    let server = RedisServer::builder().user("shop-worker", "pw", &rights_of("shop-worker")).start();
+    let connection = connect(&server).await;
+    let many: Vec<_> = (0..30).map(|_| invocation().into_envelope().expect("valid")).collect();
+    connection.broker().enqueue(&queue(), BatchId::generate(), &many).await.expect("enqueues");
+    enqueue(&connection, invocation().unique(Unique::key("u"))).await;
+    for command in ["lmpop", "hset", "zadd", "hdel", "zrem"] {
+        server.command(&["ACL", "SETUSER", "shop-worker", &format!("-{command}")]);
+        let purged = connection.control().purge(&queue(), Purge::Waiting, 99).await;
+        let error = purged.expect_err("not allowed");
+        assert_eq!(error.kind(), ErrorKind::Refused, "{command}: {error}");
+        server.command(&["ACL", "SETUSER", "shop-worker", &format!("+{command}")]);
+        assert_eq!(connection.inspect().counts(&queue()).await.expect("counts").ready, 31, "{command}");
+    }
+    let claimed = claim(&connection, join(&connection).await, 3).await;
+    assert_eq!(
+        claimed.iter().map(|claimed| &claimed.envelope.id).collect::<Vec<_>>(),
+        [&many[0].id, &many[1].id, &many[2].id]
+    );
+    let answer = connection.control().purge(&queue(), Purge::Waiting, 99).await.expect("purges");
+    assert_eq!(answer, PurgeAnswer { purged: 28, more: false });
+}
+
+#[tokio::test]
+async fn a_viewer_sees_what_there_is_and_changes_nothing() {
+    let server = RedisServer::builder().user("shop-viewer", "pw", &rights_of("shop-viewer")).start();
+    let owning = try_connect(&format!("redis://127.0.0.1:{}", server.port())).await.expect("opens");
+    let owner = join(&owning).await;
+    enqueue(&owning, invocation()).await;
+    let task = claim_one(&owning, owner).await;
+    settle(&owning, owner, &task, Ending::Dead(DeadReason::Fatal)).await;
+    enqueue(&owning, invocation()).await;
+    let running = claim_one(&owning, owner).await;
+    let waiting = enqueue(&owning, invocation()).await;
+    enqueue(&owning, invocation().delay(Duration::from_secs(60))).await;
+
+    let connection = connect(&server).await;
+    let (broker, inspect, control) = (connection.broker(), connection.inspect(), connection.control());
+    assert_eq!(inspect.queues().await.expect("lists"), [queue()]);
+    let counts = Counts { ready: 1, scheduled: 1, running: 1, dead: 1, ..Counts::default() };
+    assert_eq!(inspect.counts(&queue()).await.expect("counts"), counts);
+    let letters = inspect.dead_letters(&queue(), None, 9).await.expect("lists");
+    assert_eq!((&letters[0].id, letters[0].reason), (&task.envelope.id, DeadReason::Fatal));
+    assert!(inspect.dead_letters(&queue(), Some(&letters[0].id.key), 9).await.expect("lists").is_empty());
+
+    let envelope = invocation().into_envelope().expect("valid");
+    let viewer = Owner { worker: WorkerId::generate(), term: 0 };
+    let errors = [
+        try_enqueue(&connection, &envelope).await.expect_err("enqueues"),
+        broker.join(viewer, &queue(), limits::LEASE).await.expect_err("joins"),
+        broker.claim(owner, &queue(), 9, ClaimNumber(1)).await.expect_err("claims"),
+        try_settle(&connection, owner, &running, succeeded()).await.expect_err("settles"),
+        broker.beat(&[(owner, queue())]).await.expect_err("beats"),
+        broker.leave(owner, &queue()).await.expect_err("leaves"),
+        broker.sweep(&queue(), 9).await.expect_err("sweeps"),
+        broker.cancel(&waiting).await.expect_err("cancels"),
+        control.replay(&task.envelope.id).await.expect_err("replays"),
+        control.drop_dead(&task.envelope.id).await.expect_err("drops"),
+        control.purge(&queue(), Purge::Waiting, 9).await.expect_err("purges"),
+        control.purge(&queue(), Purge::DeadLetters, 9).await.expect_err("purges"),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    }
+    assert_eq!(owning.inspect().counts(&queue()).await.expect("counts"), counts);
+    assert_eq!(settle(&owning, owner, &running, succeeded()).await, Settled::Applied);
 }

@@ -1,6 +1,6 @@
 //! What stands in a ready list and is no task of ours: a dead letter that stops nobody.
 
-use taskq_core::{DeadReason, Payload, State, TaskId, TaskKey, broker::Settled, limits};
+use taskq_core::{ControlExt, DeadReason, Payload, Purge, State, TaskId, TaskKey, broker::Settled, limits};
 use taskq_test_support::RedisServer;
 
 use crate::{claim, connect, enqueue, invocation, join, queue, settle, state, succeeded};
@@ -85,4 +85,21 @@ async fn arguments_over_the_limit_are_buried_unread() {
     assert!(claim(&connection, owner, 9).await.is_empty());
     let letters = connection.inspect().dead_letters(&queue(), None, 9).await.expect("lists");
     assert_eq!((&letters[0].id, letters[0].reason), (&envelope.id, DeadReason::Undecodable));
+}
+
+#[tokio::test]
+async fn rubbish_in_a_ready_list_is_purged_and_hides_nothing() {
+    let server = RedisServer::start();
+    let connection = connect(&server).await;
+    let mut ids = Vec::new();
+    for rubbish in ["", "x", "\0\x02\x0f5", "no element at all", BROKEN] {
+        ids.push(enqueue(&connection, invocation()).await);
+        server.command(&["LPUSH", READY, rubbish]);
+    }
+    let purged = connection.control().purge_all(&queue(), Purge::Waiting, |_| {}).await.expect("purges");
+    assert_eq!(purged, 10);
+    for id in &ids {
+        assert_eq!(state(&connection, id).await, Some(State::Cancelled));
+    }
+    assert_eq!(server.command(&["EXISTS", READY, "taskq:{q}:m", "taskq:{q}:x"]).integer(), 0);
 }

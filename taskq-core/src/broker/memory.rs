@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::{
     broker::{
         Accepted, BeatAnswer, Broker, CancelAnswer, Capabilities, ClaimAnswer, Claimed, Control, Counts, DeadLetter,
-        Inspect, Settled, Settlement, Snapshot, SweepAnswer,
+        Inspect, Purge, PurgeAnswer, Settled, Settlement, Snapshot, SweepAnswer,
     },
     bug::{Bug, Planted},
     clock::{Clock, Timestamp},
@@ -238,5 +238,9 @@ impl Control for MemoryBroker {
 
     async fn drop_dead(&self, id: &TaskId) -> Result<bool> {
         Ok(self.step(&id.queue, |queue, _| queue.drop_dead(&id.key)))
+    }
+
+    async fn purge(&self, queue: &QueueName, what: Purge, limit: usize) -> Result<PurgeAnswer> {
+        Ok(self.step(queue, |queue, now| queue.purge(now, what, limit.min(limits::PURGE_BATCH))))
     }
 }

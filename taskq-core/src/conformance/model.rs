@@ -13,7 +13,9 @@ use proptest::{
 };
 
 use crate::{
-    broker::{Accepted, CancelAnswer, Claimed, Counts, Ending, Settled, Settlement, Snapshot, memory},
+    broker::{
+        Accepted, CancelAnswer, Claimed, ControlExt, Counts, Ending, Purge, Settled, Settlement, Snapshot, memory,
+    },
     clock::{Clock, Simulation, Timestamp},
     conformance::{Stage, payload},
     connection::Connection,
@@ -58,6 +60,7 @@ enum Step {
     Find(usize),
     Replay(usize),
     Drop(usize),
+    Purge(Purge),
 }
 
 #[derive(Clone, Debug)]
@@ -94,6 +97,7 @@ enum Answer {
     Cancel(CancelAnswer),
     Found(Option<Found>),
     Done(bool),
+    Purged(u64),
 }
 
 type Found = (State, u32, Option<String>, Option<DeadReason>, Option<Owner>);
@@ -134,6 +138,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => index().prop_map(Step::Find),
         1 => index().prop_map(Step::Replay),
         1 => index().prop_map(Step::Drop),
+        1 => prop_oneof![Just(Purge::Waiting), Just(Purge::DeadLetters)].prop_map(Step::Purge),
     ];
     proptest::collection::vec(step, 1..60)
 }
@@ -227,6 +232,7 @@ enum Action {
     Find(TaskId),
     Replay(TaskId),
     Drop(TaskId),
+    Purge(QueueName, Purge),
 }
 
 impl Script {
@@ -281,6 +287,7 @@ impl Script {
             Step::Find(index) => self.about(*index, Action::Find),
             Step::Replay(index) => self.about(*index, Action::Replay),
             Step::Drop(index) => self.about(*index, Action::Drop),
+            Step::Purge(what) => Action::Purge(queue, *what),
         }
     }
 
@@ -387,6 +394,7 @@ impl Player {
             Action::Find(id) => Answer::Found(expect(broker.find(id).await).map(found)),
             Action::Replay(id) => Answer::Done(expect(control.replay(id).await)),
             Action::Drop(id) => Answer::Done(expect(control.drop_dead(id).await)),
+            Action::Purge(queue, what) => Answer::Purged(expect(control.purge_all(queue, *what, |_| {}).await)),
         }
     }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use taskq::{
+    ControlExt, Purge, QueueName,
     prelude::*,
     testing::{Cluster, ClusterBuilder},
 };
@@ -79,6 +80,35 @@ pub async fn scenario(cluster: &Cluster, seed: u64) {
         }
         cluster.sleep(Duration::from_millis(dice >> 20 & 0x3ff)).await;
     }
+    end(cluster, unique).await;
+}
+
+/// The same, and an operator who now and then takes tasks or dead letters away, all of them or a few.
+pub async fn scenario_with_purges(cluster: &Cluster, seed: u64) {
+    let (client, connection) = (cluster.client(), cluster.connection());
+    let mut unique = Vec::new();
+    for number in 0..TASKS {
+        let dice = scramble(seed ^ number << 32);
+        enqueue_one(&client, dice, number).await;
+        if number % 4 == 0 {
+            unique.push(enqueue_unique(&client, dice).await);
+        }
+        if number % 5 == 0 {
+            let queue = if dice & 1 == 0 { "work" } else { "mail" };
+            let queue = QueueName::new(queue).expect("a valid name");
+            let what = if dice & 6 == 0 { Purge::DeadLetters } else { Purge::Waiting };
+            // A lost answer leaves open what went; the history knows.
+            drop(match dice & 8 {
+                0 => connection.control().purge(&queue, what, 3).await.map(drop),
+                _ => connection.control().purge_all(&queue, what, |_| {}).await.map(drop),
+            });
+        }
+        cluster.sleep(Duration::from_millis(dice >> 20 & 0x3ff)).await;
+    }
+    end(cluster, unique).await;
+}
+
+async fn end(cluster: &Cluster, unique: Vec<TaskHandle<work>>) {
     cluster.heal();
     cluster.until_idle().await;
     // The history learns how each ended, and whether its key is free now.
@@ -86,7 +116,7 @@ pub async fn scenario(cluster: &Cluster, seed: u64) {
         handle.snapshot().await.expect("the network is healed");
     }
     for key in [0, 1] {
-        enqueue_unique(&client, key).await;
+        enqueue_unique(&cluster.client(), key).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! A certificate authority made for one test, and the server certificate it signed.
+//! A certificate authority made for one test, and the certificates of a server and a client that it signed.
 //!
 //! The promise: made at run time, valid for 127.0.0.1 and localhost, trusted by nobody else, and
 //! gone with its folder.
@@ -11,14 +11,14 @@ use rcgen::{
 
 use crate::TempFolder;
 
-/// PEM files of an authority, and of a server certificate with its key.
+/// PEM files of an authority, and of a server's and a client's certificate with their keys.
 #[derive(Debug)]
 pub struct Certificates {
     folder: TempFolder,
 }
 
 impl Certificates {
-    /// Makes a new authority and a server certificate signed by it.
+    /// Makes a new authority and the certificates signed by it.
     ///
     /// # Panics
     ///
@@ -49,6 +49,18 @@ impl Certificates {
         self.folder.file("server.key")
     }
 
+    /// The client's certificate.
+    #[must_use]
+    pub fn client_certificate_path(&self) -> PathBuf {
+        self.folder.file("client.pem")
+    }
+
+    /// The key of the client's certificate.
+    #[must_use]
+    pub fn client_key_path(&self) -> PathBuf {
+        self.folder.file("client.key")
+    }
+
     fn make(&self) -> Result<(), rcgen::Error> {
         let ca_key = KeyPair::generate()?;
         let authority = authority()?;
@@ -58,9 +70,18 @@ impl Certificates {
         let mut server = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
         server.distinguished_name.push(DnType::CommonName, "taskq test server");
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let signed = server.signed_by(&server_key, &Issuer::new(authority, ca_key))?;
+        let issuer = Issuer::new(authority, ca_key);
+        let signed = server.signed_by(&server_key, &issuer)?;
         write(&self.server_certificate_path(), &signed.pem());
         write(&self.server_key_path(), &server_key.serialize_pem());
+
+        let client_key = KeyPair::generate()?;
+        let mut client = CertificateParams::new([])?;
+        client.distinguished_name.push(DnType::CommonName, "taskq test client");
+        client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let signed = client.signed_by(&client_key, &issuer)?;
+        write(&self.client_certificate_path(), &signed.pem());
+        write(&self.client_key_path(), &client_key.serialize_pem());
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::redis_place::RedisPlace;
-use crate::{ChildProcess, RedisConnection, RedisServerBuilder, Reply};
+use crate::{Certificates, ChildProcess, RedisConnection, RedisServerBuilder, Reply};
 
 /// A running server; killed when dropped.
 #[derive(Debug)]
@@ -69,8 +69,17 @@ impl RedisServer {
     /// When the server was started without TLS.
     #[must_use]
     pub fn ca_path(&self) -> PathBuf {
-        let tls = self.place.tls.as_ref().expect("ca_path needs a server built with tls()");
-        tls.certificates.ca_path()
+        self.certificates().ca_path()
+    }
+
+    /// The authority of this server, and what it signed.
+    ///
+    /// # Panics
+    ///
+    /// When the server was started without TLS.
+    #[must_use]
+    pub fn certificates(&self) -> &Certificates {
+        &self.place.tls.as_ref().expect("certificates need a server built with tls()").certificates
     }
 
     /// The id of the server's process.

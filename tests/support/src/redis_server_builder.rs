@@ -31,6 +31,7 @@ pub struct RedisServerBuilder {
     password: Option<String>,
     user: Option<User>,
     tls: bool,
+    asks_for_certificates: bool,
     arguments: Vec<String>,
 }
 
@@ -70,6 +71,13 @@ impl RedisServerBuilder {
     pub fn tls(mut self) -> Self {
         self.tls = true;
         self
+    }
+
+    /// The same, and whoever connects by TLS has to show a certificate of the same authority.
+    #[must_use]
+    pub fn mutual_tls(mut self) -> Self {
+        self.asks_for_certificates = true;
+        self.tls()
     }
 
     /// A further word for the server's command line: `.argument("--maxclients").argument("5")`.
@@ -168,7 +176,8 @@ impl RedisServerBuilder {
             add(&rules.split_whitespace().collect::<Vec<_>>());
         }
         if let Some(tls) = &place.tls {
-            add(&["--tls-port", &tls.port.number().to_string(), "--tls-auth-clients", "no"]);
+            let asked = if self.asks_for_certificates { "yes" } else { "no" };
+            add(&["--tls-port", &tls.port.number().to_string(), "--tls-auth-clients", asked]);
             let certificates = &tls.certificates;
             let files = [
                 ("--tls-ca-cert-file", certificates.ca_path()),

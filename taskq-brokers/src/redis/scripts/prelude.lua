@@ -25,8 +25,8 @@
 --   m    by key: the marker of one live task, see `marker_of`; a scheduled one needs none
 --   mc   by family: class, and a bit for each live sibling that has no marker of its own, and for no other
 --   res  buckets of results. By key: state, number of the batch or eight zero bytes, attempts ':' time ':' result. By
---        family, segments in a row: 's', number of the batch, 1 byte attempts, 8 time, 4 length, and in it for each
---        sibling 1 byte which, 3 length, result
+--        family, segments in a row: state, number of the batch or eight zero bytes, 1 byte attempts, 8 time, 4 length, and
+--        in it for each sibling 1 byte which, 3 length, result
 --
 -- What waits for its time, in `due` or `retry`, is kept in chunks: `due` has their names by the first time in them, and
 -- `due:<name>` up to 128 keys by time, which the server keeps in one piece of memory. `dueb` has by key 4 bytes of name and
@@ -217,7 +217,7 @@ end
 local function record_in(segments, which)
   local at = 1
   while at <= #segments do
-    local token, attempts = sub(segments, at + 1, at + 8), byte(segments, at + 9)
+    local state, token, attempts = sub(segments, at, at), sub(segments, at + 1, at + 8), byte(segments, at + 9)
     local time, length = struct.unpack('>I8I4', sub(segments, at + 10, at + 21))
     at = at + 22
     local stop = at + length
@@ -225,11 +225,47 @@ local function record_in(segments, which)
       local one, a, b, c = byte(segments, at, at + 3)
       local size = a * 65536 + b * 256 + c
       if one == which then
-        return 's'..token..attempts..':'..number(time)..':'..sub(segments, at + 4, at + 3 + size)
+        return state..token..attempts..':'..number(time)..':'..sub(segments, at + 4, at + 3 + size)
       end
       at = at + 4 + size
     end
   end
+end
+
+-- Keeps each result of a family by its key.
+local function spread(name, family, head, entries)
+  local fields, at = {}, 1
+  while at <= #entries do
+    local which, a, b, c = byte(entries, at, at + 3)
+    local size = a * 65536 + b * 256 + c
+    fields[#fields + 1] = family..char(which)
+    fields[#fields + 1] = head..sub(entries, at + 4, at + 3 + size)
+    at = at + 4 + size
+  end
+  call('HSET', name, unpack(fields))
+end
+
+-- Keeps the ends of siblings in one segment, while what is kept of the family stays small enough to be read for one.
+local function keep(state, name, family, token, attempts, t, entries)
+  local segment = state..token..char(attempts)..struct.pack('>I8I4', t, #entries)..entries
+  local before = call('HGET', name, family) or ''
+  if #segment > 65536 or before ~= '' and #before + #segment > 16384 then
+    spread(name, family, state..token..attempts..':'..number(t)..':', entries)
+  else
+    call('HSET', name, family, before..segment)
+  end
+end
+
+-- The members of a family whose bits are not in its marker have markers of their own.
+local function unmark_siblings(family, mask, entries)
+  if strike(family, mask) then return end
+  local keys, at = {}, 1
+  while at <= #entries do
+    local which, a, b, c = byte(entries, at, at + 3)
+    keys[#keys + 1] = family..char(which)
+    at = at + 4 + a * 65536 + b * 256 + c
+  end
+  call('HDEL', p..'m', unpack(keys))
 end
 
 -- The class of the default time to live first.

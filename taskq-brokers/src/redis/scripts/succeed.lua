@@ -8,30 +8,6 @@ local living = alive(owner, t)
 local noticed = call('EXISTS', p..'pg', p..'cr', p..'w') > 0
 local answer, i = {}, 2
 
--- Keeps each result of a family by its key.
-local function spread(name, family, head, entries)
-  local fields, at = {}, 1
-  while at <= #entries do
-    local which, a, b, c = byte(entries, at, at + 3)
-    local size = a * 65536 + b * 256 + c
-    fields[#fields + 1] = family..char(which)
-    fields[#fields + 1] = head..sub(entries, at + 4, at + 3 + size)
-    at = at + 4 + size
-  end
-  call('HSET', name, unpack(fields))
-end
-
--- Keeps results of siblings in one segment, while what is kept of the family stays small enough to be read for one.
-local function keep(name, family, token, attempts, entries)
-  local segment = 's'..token..char(attempts)..struct.pack('>I8I4', t, #entries)..entries
-  local before = call('HGET', name, family) or ''
-  if #segment > 65536 or before ~= '' and #before + #segment > 16384 then
-    spread(name, family, 's'..token..attempts..':'..number(t)..':', entries)
-  else
-    call('HSET', name, family, before..segment)
-  end
-end
-
 -- Those entries whose positions are held, and the mask of their bits.
 local function held_entries(entries, members, held)
   local kept, bits, at = {}, {}, 1
@@ -48,18 +24,6 @@ local function held_entries(entries, members, held)
   local mask = {}
   for octet = 0, 31 do mask[octet + 1] = char(bits[octet] or 0) end
   return table.concat(kept), table.concat(mask)
-end
-
--- The members of a family whose bits are not in its marker have markers of their own.
-local function unmark_siblings(family, mask, entries)
-  if strike(family, mask) then return end
-  local keys, at = {}, 1
-  while at <= #entries do
-    local which, a, b, c = byte(entries, at, at + 3)
-    keys[#keys + 1] = family..char(which)
-    at = at + 4 + a * 65536 + b * 256 + c
-  end
-  call('HDEL', p..'m', unpack(keys))
 end
 
 -- Tells of those who have waiters: what the bucket keeps of each.
@@ -86,7 +50,7 @@ local function end_group(at, token, held, keys)
   else
     if held then entries, mask = held_entries(entries, members, held) end
     if entries == '' then return end
-    keep(name, family, token, attempts, entries)
+    keep('s', name, family, token, attempts, t, entries)
     unmark_siblings(family, mask, entries)
   end
   touch(name, class, t)

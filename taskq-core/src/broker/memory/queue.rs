@@ -9,8 +9,8 @@ use std::{
 
 use crate::{
     broker::{
-        Accepted, BeatAnswer, CancelAnswer, ClaimAnswer, Claimed, Counts, DeadLetter, Ending, Settled, Settlement,
-        Snapshot, SweepAnswer,
+        Accepted, BeatAnswer, CancelAnswer, ClaimAnswer, Claimed, Counts, DeadLetter, Ending, Purge, PurgeAnswer,
+        Settled, Settlement, Snapshot, SweepAnswer,
     },
     bug::{Bug, Planted},
     clock::Timestamp,
@@ -498,17 +498,21 @@ impl MemoryQueue {
                 live.cancel_requested = true;
                 CancelAnswer::Requested
             }
-            Some(live) if live.expires.is_some_and(|expires| expires <= now) => {
-                self.end_waiting(now, key, State::Expired);
-                CancelAnswer::AlreadyEnded
-            }
-            Some(_) => {
-                self.end_waiting(now, key, State::Cancelled);
-                CancelAnswer::Cancelled
-            }
+            Some(_) => match self.end_unstarted(now, key) {
+                State::Expired => CancelAnswer::AlreadyEnded,
+                _ => CancelAnswer::Cancelled,
+            },
             None if known => CancelAnswer::AlreadyEnded,
             None => CancelAnswer::NotFound,
         }
+    }
+
+    /// Ends a task that waits because it is no longer wanted; one whose time was over before is expired.
+    fn end_unstarted(&mut self, now: Timestamp, key: &TaskKey) -> State {
+        let is_expired = self.live.get(key).and_then(|live| live.expires).is_some_and(|expires| expires <= now);
+        let state = if is_expired { State::Expired } else { State::Cancelled };
+        self.end_waiting(now, key, state);
+        state
     }
 
     // Sweeping ---------------------------------------------------------------------------------------------
@@ -639,6 +643,32 @@ impl MemoryQueue {
             died_at: *died_at,
         };
         self.dead.iter().skip(start).take(count).map(letter).collect()
+    }
+
+    // Purging ----------------------------------------------------------------------------------------------
+
+    pub(super) fn purge(&mut self, now: Timestamp, what: Purge, limit: usize) -> PurgeAnswer {
+        match what {
+            Purge::Waiting => self.purge_waiting(now, limit),
+            Purge::DeadLetters => self.purge_dead(limit),
+        }
+    }
+
+    fn purge_waiting(&mut self, now: Timestamp, limit: usize) -> PurgeAnswer {
+        let waiting = self.ready.values().chain(self.due.iter().map(|(_, key)| key));
+        let keys: Vec<TaskKey> = waiting.take(limit).cloned().collect();
+        for key in &keys {
+            self.end_unstarted(now, key);
+        }
+        PurgeAnswer { purged: keys.len(), more: !self.ready.is_empty() || !self.due.is_empty() }
+    }
+
+    fn purge_dead(&mut self, limit: usize) -> PurgeAnswer {
+        let mut purged = 0;
+        while purged < limit && self.dead.pop_first().is_some() {
+            purged += 1;
+        }
+        PurgeAnswer { purged, more: !self.dead.is_empty() }
     }
 
     // Changing dead letters --------------------------------------------------------------------------------
