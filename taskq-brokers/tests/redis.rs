@@ -51,6 +51,7 @@ use taskq_core::{
     broker::{Accepted, Claimed, Ending, Settled, Settlement},
     id::{BatchId, ClaimNumber, Owner},
     invocation::AnyTask,
+    limits,
 };
 use taskq_test_support::RedisServer;
 
@@ -94,8 +95,13 @@ async fn enqueue(connection: &Connection, invocation: Invocation<AnyTask>) -> Ta
 }
 
 async fn join(connection: &Connection) -> Owner {
+    join_for(connection, limits::LEASE).await
+}
+
+/// With a lease of this length.
+async fn join_for(connection: &Connection, lease: Duration) -> Owner {
     let owner = Owner { worker: WorkerId::generate(), term: 0 };
-    connection.broker().join(owner, &queue(), taskq_core::limits::LEASE).await.expect("joins");
+    connection.broker().join(owner, &queue(), lease).await.expect("joins");
     owner
 }
 

@@ -110,7 +110,8 @@ async fn run(shared: Arc<Shared>, broker: Arc<dyn Broker>) {
     }
 }
 
-fn act(shared: &Shared, owner: Owner, queue: &QueueName, answer: BeatAnswer) {
+/// Does what a beat's answer asks for.
+pub(crate) fn act(shared: &Shared, owner: Owner, queue: &QueueName, answer: BeatAnswer) {
     if !answer.alive {
         return shared.lease_lost(queue, owner);
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use taskq_core::{QueueName, limits, retry::fraction};
 use tokio::sync::watch;
 
-use crate::worker::Shared;
+use crate::{heartbeat, worker::Shared};
 
 /// When to sweep which queue next, by the worker's monotonic time. Heartbeats write it.
 #[derive(Clone, Debug)]
@@ -68,9 +68,11 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 /// Sweeps a queue until nothing is left, in bounded steps.
 async fn sweep(shared: &Shared, queue: &QueueName) {
+    let mut found_dead = false;
     loop {
         match shared.broker.sweep(queue, limits::SWEEP_BATCH).await {
             Ok(answer) => {
+                found_dead |= answer.reclaimed + answer.buried > 0;
                 if answer.reclaimed + answer.buried > 0 {
                     tracing::warn!(%queue, reclaimed = answer.reclaimed, buried = answer.buried, "took over from a dead worker");
                 }
@@ -78,11 +80,23 @@ async fn sweep(shared: &Shared, queue: &QueueName) {
                     shared.nudge(queue);
                 }
                 if !answer.more {
-                    return;
+                    break;
                 }
             }
             // The next heartbeat plans the sweep again.
             Err(error) => return shared.broker_trouble("sweep", &error),
         }
+    }
+    if found_dead {
+        plan_next(shared, queue).await;
+    }
+}
+
+/// Where one worker died, another may have died right after it: its lease ends before the next heartbeat could tell.
+async fn plan_next(shared: &Shared, queue: &QueueName) {
+    let Ok(owner) = shared.terms.present(queue) else { return };
+    match shared.broker.beat(&[(owner, queue.clone())]).await {
+        Ok(answers) => answers.into_iter().for_each(|answer| heartbeat::act(shared, owner, queue, answer)),
+        Err(error) => shared.broker_trouble("beat", &error),
     }
 }
