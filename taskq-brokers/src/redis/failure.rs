@@ -86,6 +86,10 @@ fn of_server(kind: ServerErrorKind, error: &RedisError) -> ErrorKind {
     }
 }
 
+/// How servers say within a script that the user may not do it: Redis 7.0, then newer ones and Valkey.
+const MISSING_RIGHTS: [&str; 5] =
+    ["can't run this command", "ACL failure in script", "has no permissions", "No permissions", "NOPERM"];
+
 /// Errors of a script carry the code of the command that failed only in their text.
 fn of_text(error: &RedisError) -> ErrorKind {
     let text = error.to_string();
@@ -93,7 +97,7 @@ fn of_text(error: &RedisError) -> ErrorKind {
         ErrorKind::Unavailable
     } else if text.contains("OOM command not allowed") || text.contains("MISCONF") {
         ErrorKind::Full
-    } else if text.contains("can't run this command") || text.contains("No permissions") || text.contains("NOPERM") {
+    } else if MISSING_RIGHTS.iter().any(|words| text.contains(words)) {
         ErrorKind::Refused
     } else if is_of_replica(error) {
         ErrorKind::Unavailable
