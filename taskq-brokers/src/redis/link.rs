@@ -40,7 +40,7 @@ const SILENCE: Duration = Duration::from_millis(1_200);
 /// A call given up sooner than this says nothing about the connection.
 const IMPATIENCE: Duration = Duration::from_millis(100);
 
-/// Where there are sentinels, nothing is acknowledged longer than this after one of them was asked whether the server is
+/// Where there are sentinels, nothing is acknowledged longer than this after they were asked whether the server is
 /// still the primary: one that was cut off, or stopped for a while, does not know by itself that it no longer is.
 const PROOF: Duration = Duration::from_secs(1);
 

@@ -4,10 +4,7 @@
 //! comes from, so the newest answer counts and not the first one.
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -27,10 +24,10 @@ use super::{
 const ANSWER: Duration = Duration::from_millis(1_000);
 
 /// How long a call may be held up by a sentinel that is asked beside it and does not answer.
-const ASIDE: Duration = Duration::from_millis(250);
+const ASIDE: Duration = Duration::from_secs(1);
 
 /// A sentinel that did not answer is not asked beside calls for this long.
-const REST: Duration = Duration::from_secs(10);
+const REST: Duration = Duration::from_secs(30);
 
 /// Where the primary is, according to a sentinel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +45,6 @@ pub(super) struct Sentinels {
     address: Address,
     nodes: Vec<Node>,
     clock: Clock,
-    /// Who is asked next beside a call.
-    next: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -67,7 +62,7 @@ impl Sentinels {
             rests_until: Mutex::default(),
         };
         let nodes = service.sentinels().iter().map(node).collect();
-        Self { service, address, nodes, clock, next: AtomicUsize::new(0) }
+        Self { service, address, nodes, clock }
     }
 
     pub(super) fn service(&self) -> &Service {
@@ -93,25 +88,30 @@ impl Sentinels {
         newest.ok_or_else(|| self.nobody_knows(answered, failures))
     }
 
-    /// Whether the primary is elsewhere by now, according to one of the sentinels; each time another one is asked. No
-    /// answer is no news: sentinels that are away must not stop a service that is there.
+    /// Whether the primary is elsewhere by now, according to any of the sentinels: one of them knows it from the moment
+    /// in which it made another server the primary, the others hear of it later. No answer is no news: sentinels that are
+    /// away must not stop a service that is there.
     pub(super) async fn have_another_than(&self, place: &Place) -> bool {
-        let Some(node) = self.next_awake() else { return false };
+        let now = self.clock.monotonic();
+        let awake = self.nodes.iter().filter(|node| now >= node.rests_until());
+        let mut asking: FuturesUnordered<_> = awake.map(|node| self.knows_another(node, place)).collect();
+        while let Some(knows_another) = asking.next().await {
+            if knows_another {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn knows_another(&self, node: &Node, place: &Place) -> bool {
         match self.clock.timeout(ASIDE, self.ask(node)).await {
             Ok(Ok(Some(theirs))) => theirs.differs(place) && theirs.epoch >= place.epoch,
             Ok(Ok(None)) => false,
             Ok(Err(_)) | Err(_) => {
-                *node.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = self.clock.monotonic() + REST;
+                node.rest_until(self.clock.monotonic() + REST);
                 false
             }
         }
-    }
-
-    fn next_awake(&self) -> Option<&Node> {
-        let now = self.clock.monotonic();
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut nodes = (0..self.nodes.len()).map(|step| &self.nodes[first.wrapping_add(step) % self.nodes.len()]);
-        nodes.find(|node| now >= *node.rests_until.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// One sentinel's answer; `None` if it does not know the service.
@@ -166,6 +166,14 @@ impl Node {
         let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         self.put(Some(connection.clone()));
         Ok(connection)
+    }
+
+    fn rests_until(&self) -> Duration {
+        *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rest_until(&self, time: Duration) {
+        *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }
 
     fn put(&self, connection: Option<MultiplexedConnection>) {

@@ -61,6 +61,8 @@ async fn a_primary_that_became_a_replica_is_left_by_everybody() {
         async move { connection.broker().work_arrived(&[(owner, queue())], BOUND).await }
     });
     let primary = fail_over(&service, 0);
+    // Until then it takes writes, which it forgets.
+    service.wait_for_replica(0);
     let sent = patient(&connection).enqueue(invocation()).await.expect("no error is seen");
     let brought = match waiting.await.expect("ends") {
         Ok(brought) => brought,
