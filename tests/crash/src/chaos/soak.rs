@@ -11,8 +11,8 @@ use crate::{clock, theatre::Theatre};
 /// What grows at first is not what leaks: caches, pools, the allocator. After so long it has grown.
 const WARM: Duration = Duration::from_secs(60);
 
-/// Results are kept for up to two minutes here, and then swept.
-const FORGOTTEN_WITHIN: Duration = Duration::from_secs(240);
+/// Results are kept for up to two minutes here, and then swept; that a batch was enqueued is remembered for ten minutes.
+const FORGOTTEN_WITHIN: Duration = Duration::from_secs(13 * 60);
 
 /// The resources of one worker that is never restarted, of one producer, and of the server.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -98,11 +98,17 @@ impl Theatre<'_> {
         let of_server = self.of_the_server();
         let worker = &self.fleet.workers[0];
         let producer = &self.fleet.producers[0];
+        let last = self.wear.as_ref().map(|wear| wear.last).unwrap_or_default();
+        // A producer that is done has left nothing to look at but what it had before.
+        let (producer_kib, producer_files) = match producer.is_running() {
+            true => (resident_kib(producer), open_files(producer)),
+            false => (last.producer_kib, last.producer_files),
+        };
         Resources {
             worker_kib: resident_kib(worker),
             worker_files: open_files(worker),
-            producer_kib: resident_kib(producer),
-            producer_files: open_files(producer),
+            producer_kib,
+            producer_files,
             ..of_server
         }
     }
@@ -139,4 +145,29 @@ fn resident_kib(process: &ChildProcess) -> u64 {
 
 fn open_files(process: &ChildProcess) -> u64 {
     std::fs::read_dir(format!("/proc/{}/fd", process.id())).map_or(0, |files| files.count() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_grew_is_told_and_what_did_not_is_not() {
+        let resources = |kib: u64, files: u64, keys: u64| Resources {
+            worker_kib: kib,
+            worker_files: files,
+            producer_kib: kib,
+            producer_files: files,
+            keys,
+            server_bytes: keys * 1_000,
+        };
+        let before = resources(0, 0, 10);
+        let wear =
+            |last, after| Wear { before, warm: Some(resources(10_000, 20, 900)), last, after, begun: Duration::ZERO };
+        assert!(wear(resources(11_000, 22, 999), before).complaints().is_empty());
+        let leaks = wear(resources(14_000, 40, 999), resources(0, 0, 2_000)).complaints();
+        assert_eq!(leaks.len(), 6, "{leaks:?}");
+        assert!(leaks.contains(&"open files of a worker: 40, at most 23".to_owned()), "{leaks:?}");
+        assert_eq!(Wear::new(before).complaints().len(), 1, "it was too short");
+    }
 }
