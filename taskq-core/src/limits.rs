@@ -169,3 +169,20 @@ pub const SWEEP_BATCH: usize = 200;
 
 /// Most rows of one page of an inspection.
 pub const MAX_PAGE: usize = 200;
+
+// Schedules ------------------------------------------------------------------------------------------------
+
+/// Shortest interval of a schedule. What has to happen more often is a loop in a program, and not a task each time.
+pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Last year in which a schedule fires, by UTC. A later one is a mistake in units, and every search has to end somewhere.
+pub const LAST_SCHEDULED_YEAR: i16 = 2100;
+
+/// Longest cron text, in bytes: every minute of an hour, listed, is 170.
+pub const MAX_CRON_TEXT: usize = 256;
+
+/// Longest jitter of a schedule: what may be a day late needs another schedule.
+pub const MAX_JITTER: Duration = Duration::from_secs(86_400);
+
+/// Most fire times that are listed at once, for people or for catching up: a week of minutes.
+pub const MAX_FIRE_TIMES: usize = 7 * 24 * 60;

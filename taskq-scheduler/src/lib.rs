@@ -1,5 +1,7 @@
-//! The contract of the scheduler: how schedules will meet the brokers. There is no scheduler here yet, and no broker
-//! keeps this contract yet.
+//! When tasks are due, and the contract by which schedules will meet the brokers. There is no scheduler here yet, and no
+//! broker keeps this contract yet.
+//!
+//! [`schedule`] is the first half, and knows neither clock nor broker. The rest of this page is about the second.
 //!
 //! A scheduler turns schedules ("every five minutes", "at 03:00") into enqueued tasks. It runs as several processes, so
 //! that one can die, and only one of them may tick at a time. Two traits say what it needs from a broker: [`Leader`]
@@ -61,10 +63,14 @@
 //! Brokers and scheduler do not import each other. With the first broker that keeps it, this contract moves to
 //! `taskq-core`, beside the contract of the broker.
 
+pub mod schedule;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use taskq_core::{Accepted, Envelope, Error, QueueName, Result, TaskKey, Timestamp, WorkerId, limits};
+
+pub use schedule::{Period, Schedule, at, calendar, cron, every};
 
 // Who may tick ----------------------------------------------------------------------------------------------
 
