@@ -49,8 +49,12 @@ fn main() -> Result<()> {
 fn print_row(name: &str, read: &Read) -> Result<()> {
     let schedule = read()?;
     let reading = times(|_| drop(black_box(read())));
-    let next = times(|instant| drop(black_box(schedule.next_after(instant))));
-    let last = times(|instant| drop(black_box(schedule.last_between(Timestamp::from_millis(0), instant))));
+    let next = times(|instant| {
+        black_box(schedule.next_after(instant));
+    });
+    let last = times(|instant| {
+        black_box(schedule.last_between(Timestamp::from_millis(0), instant));
+    });
     println!(
         "{name:<40} {:>8.2} {:>8.2} {:>8.2} {:>9.2} {:>9.2}",
         mean(&reading),
