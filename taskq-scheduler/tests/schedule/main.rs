@@ -8,5 +8,6 @@ mod hostile;
 mod instants;
 mod intervals;
 mod oracles;
+mod promises;
 
 mod refusals;

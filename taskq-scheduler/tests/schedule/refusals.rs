@@ -106,6 +106,13 @@ fn what_only_other_crons_can_read() {
         "0 0 L * *",
         "day of month L in \"0 0 L * *\": invalid input: L is not supported: use a calendar of months from a day 31",
     );
+    cron_refused("0 0 Jul * *", "day of month Jul in \"0 0 Jul * *\": invalid input: use 1 to 31");
+    let cure = "L is not supported: use a calendar of months from a day 31";
+    cron_refused("0 0 L-3 * *", &format!("day of month L in \"0 0 L-3 * *\": invalid input: {cure}"));
+    cron_refused(
+        "0 0 LW * *",
+        "day of month LW in \"0 0 LW * *\": invalid input: W is not supported: use days of month, and a check in the task",
+    );
     cron_refused(
         "0 0 15W * *",
         "day of month 15W in \"0 0 15W * *\": invalid input: W is not supported: use days of month, and a check in the task",

@@ -152,25 +152,26 @@ impl FieldRule {
         })
     }
 
-    /// The cure for what other crons can read.
+    /// The cure for what other crons can read: `L`, `5L`, `friL`, `15W`, `LW`, `mon#2`.
     fn unsupported(&self, text: &str) -> Option<&'static str> {
         if !self.is_of_days() {
             return None;
         }
-        let is_day_of_month = self.name == DAY_OF_MONTH.name;
-        match text.to_ascii_uppercase() {
-            text if text.contains('#') => {
-                Some("# is not supported: use a calendar, or days of month such as 1-7 and a check in the task")
-            }
-            text if text.ends_with('W') || text == "LW" => {
-                Some("W is not supported: use days of month, and a check in the task")
-            }
-            text if text.starts_with('L') && is_day_of_month => {
-                Some("L is not supported: use a calendar of months from a day 31")
-            }
-            text if text.ends_with('L') => Some("L is not supported: use a calendar, and a check in the task"),
-            _ => None,
+        let upper = text.to_ascii_uppercase();
+        let is_day = |text: &str| text.is_empty() || text == "L" || self.value(text, text).is_ok();
+        if upper.contains('#') {
+            return Some("# is not supported: use a calendar, or days of month such as 1-7 and a check in the task");
         }
+        if upper.strip_suffix('W').is_some_and(is_day) {
+            return Some("W is not supported: use days of month, and a check in the task");
+        }
+        if !upper.strip_suffix('L').is_some_and(is_day) {
+            return None;
+        }
+        if self.name == DAY_OF_MONTH.name {
+            return Some("L is not supported: use a calendar of months from a day 31");
+        }
+        Some("L is not supported: use a calendar, and a check in the task")
     }
 
     fn is_of_days(&self) -> bool {
