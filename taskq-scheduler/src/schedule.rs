@@ -191,8 +191,8 @@ impl Schedule {
     /// Means wall times of this zone of the IANA database, for example `Europe/Paris`.
     ///
     /// The machine's time zone database is asked first, so that its updates count, then the one inside the program.
-    /// Processes with different databases find different fire times where the two differ. For an interval and a single
-    /// instant, the zone only says in which local time they are shown.
+    /// Processes with different databases find different fire times where the two differ. An interval and a single instant
+    /// are the same in all zones: what is daily by a local clock is a cron text or a calendar.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](taskq_core::ErrorKind::InvalidInput) with the nearest known name for an unknown one.

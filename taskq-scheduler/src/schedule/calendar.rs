@@ -38,11 +38,12 @@ impl Calendar {
         let refuse = |cure: &str| Error::invalid("calendar", format!("from \"{}\"", first.escape_debug()), cure);
         let example = "write a date and a time such as \"2026-01-31 07:30\"";
         // A date alone would silently mean midnight, and an offset or zone would silently be ignored.
-        let shape = first.trim();
-        if shape.len() < "2026-01-31 07:30".len() || shape.contains(['Z', 'z', '[', '+']) {
+        let text = first.trim();
+        let has_offset = text.contains(['Z', 'z', '[', '+']) || text.matches('-').count() != 2;
+        if has_offset || text.len() < "2026-01-31 07:30".len() {
             return Err(refuse(example));
         }
-        let read: DateTime = shape.parse().map_err(|_| refuse(example))?;
+        let read: DateTime = text.parse().map_err(|_| refuse(example))?;
         if read.subsec_nanosecond() != 0 {
             return Err(refuse("use whole seconds"));
         }

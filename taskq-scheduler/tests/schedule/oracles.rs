@@ -112,15 +112,24 @@ fn star(first: i8, last: i8) -> BoxedStrategy<Field> {
     Just(Field { text: "*".to_owned(), values: (first..=last).collect() }).boxed()
 }
 
+/// The same, with steps from a value on, which croner does not read.
+fn any_field(first: i8, last: i8, likely: Vec<i8>) -> impl Strategy<Value = Field> {
+    let from_a_value = (first..=last, 1..=last - first).prop_map(move |(from, step)| {
+        let values = (from..=last).step_by(usize::try_from(step).expect("positive")).collect();
+        Field { text: format!("{from}/{step}"), values }
+    });
+    prop_oneof![9 => field(first, last, likely), 1 => from_a_value]
+}
+
 /// A text that is likely to be due around this hour of this date.
 fn text_around(wall: civil::DateTime) -> impl Strategy<Value = Text> {
     let hour = wall.hour();
     let hours: Vec<i8> = (-1..=2).map(|more| (hour + more).rem_euclid(24)).collect();
-    let month = prop_oneof![3 => star(1, 12), 1 => field(1, 12, vec![wall.month()]).boxed()];
+    let month = prop_oneof![3 => star(1, 12), 1 => any_field(1, 12, vec![wall.month()]).boxed()];
     let day = prop_oneof![2 => star(1, 31), 1 => day(wall.day().min(28)).boxed()];
     let today = wall.weekday().to_sunday_zero_offset();
-    let weekday = prop_oneof![2 => star(0, 6), 1 => field(0, 6, vec![today]).boxed()];
-    let time = (field(0, 59, vec![0, 15, 30, 45, 59]), field(0, 23, hours));
+    let weekday = prop_oneof![2 => star(0, 6), 1 => any_field(0, 6, vec![today]).boxed()];
+    let time = (any_field(0, 59, vec![0, 15, 30, 45, 59]), any_field(0, 23, hours));
     (time, (day, month, weekday)).prop_map(|((minute, hour), dates)| Text::new(minute, hour, dates.into()))
 }
 

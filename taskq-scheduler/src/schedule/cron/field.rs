@@ -87,6 +87,8 @@ impl FieldRule {
                 None => (item, None),
             };
             let (from, to) = match self.range(base, whole)? {
+                // From the other Sunday on, nothing would be left of the week.
+                (from, None) if step.is_some() && from > self.last => (self.first, self.last),
                 (from, None) if step.is_some() => (from, self.last),
                 (from, None) => (from, from),
                 (from, Some(to)) => (from, to),
@@ -96,6 +98,8 @@ impl FieldRule {
         if self.greatest > self.last && values.remove(&self.greatest) {
             values.insert(self.first);
         }
+        // The matcher would take an empty list for a field that is not there.
+        debug_assert!(!values.is_empty(), "{text} allows nothing");
         let is_full = values.len() == usize::from(self.last - self.first) + 1;
         Ok(Field { values, is_restricted: !text.starts_with(['*', '?']), is_full })
     }
@@ -128,19 +132,20 @@ impl FieldRule {
     }
 
     fn value(&self, text: &str, whole: &str) -> Result<u16> {
-        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            let number = text.parse().ok().filter(|number| (self.first..=self.greatest).contains(number));
-            return number.ok_or_else(|| self.refuse(text, whole, self.allowed()));
-        }
-        let lower = text.to_ascii_lowercase();
-        let position = self.names.iter().position(|name| *name == lower || name[..3] == *lower);
-        if let Some(position) = position {
-            return Ok((self.first..).nth(position).expect("as many values as names"));
-        }
-        Err(match self.unsupported(text) {
+        self.known(text).ok_or_else(|| match self.unsupported(text) {
             Some(cure) => self.refuse(text, whole, cure),
             None => self.refuse(text, whole, self.allowed()),
         })
+    }
+
+    /// The value of a number or a name.
+    fn known(&self, text: &str) -> Option<u16> {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text.parse().ok().filter(|number| (self.first..=self.greatest).contains(number));
+        }
+        let lower = text.to_ascii_lowercase();
+        let position = self.names.iter().position(|name| *name == lower || name[..3] == *lower)?;
+        (self.first..).nth(position)
     }
 
     fn step(&self, text: &str, whole: &str) -> Result<usize> {
@@ -158,7 +163,7 @@ impl FieldRule {
             return None;
         }
         let upper = text.to_ascii_uppercase();
-        let is_day = |text: &str| text.is_empty() || text == "L" || self.value(text, text).is_ok();
+        let is_day = |text: &str| text.is_empty() || text == "L" || self.known(text).is_some();
         if upper.contains('#') {
             return Some("# is not supported: use a calendar, or days of month such as 1-7 and a check in the task");
         }
