@@ -140,6 +140,7 @@ async fn connect(config: &Config) -> Result<Connection> {
 fn configured(worker: WorkerBuilder, config: &Config, queues: Vec<(String, usize)>) -> WorkerBuilder {
     let mut worker = worker
         .drain(config.drain)
+        .lease(config.lease)
         .default_timeout(config.default_timeout)
         .unregistered_bound(config.unregistered_bound);
     if let Some(threads) = config.plain_threads {

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use taskq_core::{Connection, Error, ErrorKind, Result, limits};
+use taskq_core::{Connection, Durability, Error, ErrorKind, Result, limits};
 use toml::{
     Spanned, Value,
     de::{DeTable, DeValue},
@@ -30,10 +30,12 @@ struct Known {
     meaning: &'static str,
 }
 
-const KNOWN: [Known; 14] = [
+const KNOWN: [Known; 16] = [
     Known { key: "broker.url", default: "sqlite://taskq.db", meaning: "where tasks are kept" },
     Known { key: "client.deadline", default: "5s", meaning: "deadline of one client call" },
+    Known { key: "client.replicas", default: "0", meaning: "replicas that confirm each enqueue; Redis only" },
     Known { key: "worker.drain", default: "25s", meaning: "time to finish after SIGTERM" },
+    Known { key: "worker.lease", default: "4500ms", meaning: "how long a silent worker is trusted, 600ms to 10m" },
     Known { key: "worker.default_timeout", default: "30m", meaning: "limit of attempts that declare none" },
     Known { key: "worker.unregistered_bound", default: "24h", meaning: "how long unknown tasks are handed back" },
     Known {
@@ -71,8 +73,12 @@ pub struct Config {
     pub broker_url: String,
     /// Deadline of one client call.
     pub client_deadline: Duration,
+    /// How many replicas confirm each enqueue, on Redis.
+    pub replicas: u8,
     /// Time that running tasks get after SIGTERM.
     pub drain: Duration,
+    /// How long a worker is trusted after its last heartbeat.
+    pub lease: Duration,
     /// Limit of attempts that declare none.
     pub default_timeout: Duration,
     /// How long tasks of unknown names are handed back before they become dead letters.
@@ -177,14 +183,20 @@ impl Config {
     /// As [`taskq::connect`](crate::connect); [`ErrorKind::Config`] if a key cannot be read, and
     /// [`ErrorKind::Unsupported`] if keys are configured and the feature `seal` is missing.
     pub async fn connect(&self) -> Result<Connection> {
-        self.security.connect(&self.broker_url).await
+        let durability = match self.replicas {
+            0 => Durability::Accepted,
+            replicas => Durability::Replicated(replicas),
+        };
+        Ok(self.security.connect(&self.broker_url).await?.with_durability(durability))
     }
 
     fn from_settings(settings: BTreeMap<String, Setting>) -> Result<Self> {
         let mut config = Self {
             broker_url: text(&settings, "broker.url")?,
             client_deadline: duration(&settings, "client.deadline")?,
+            replicas: replicas(&settings, "client.replicas")?,
             drain: duration(&settings, "worker.drain")?,
+            lease: lease(&settings, "worker.lease")?,
             default_timeout: duration(&settings, "worker.default_timeout")?,
             unregistered_bound: duration(&settings, "worker.unregistered_bound")?,
             plain_threads: settings
@@ -362,6 +374,15 @@ fn duration(settings: &BTreeMap<String, Setting>, key: &'static str) -> Result<D
     }
 }
 
+fn lease(settings: &BTreeMap<String, Setting>, key: &'static str) -> Result<Duration> {
+    let lease = duration(settings, key)?;
+    if (limits::MIN_LEASE..=limits::MAX_LEASE).contains(&lease) {
+        return Ok(lease);
+    }
+    let origin = settings.get(key).map_or(Origin::Default, |setting| setting.origin.clone());
+    Err(wrong(origin, format!("{key} is from 600ms to 10m, not {lease:?}")))
+}
+
 /// Reads `90s`, `15m`, `1h 30m`, `500ms`, `2d`, and ISO 8601 durations.
 pub(crate) fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
     let cure = || format!("\"{text}\" is no duration; write for example \"90s\", \"15m\" or \"1h 30m\"");
@@ -379,6 +400,12 @@ fn count(key: &str, Setting { value, origin }: &Setting) -> Result<usize> {
         Some(number) if number > 0 => Ok(number),
         _ => Err(wrong(origin, format!("{key} is a whole number above zero, not {value}"))),
     }
+}
+
+fn replicas(settings: &BTreeMap<String, Setting>, key: &'static str) -> Result<u8> {
+    let Some(Setting { value, origin }) = settings.get(key) else { return Ok(0) };
+    let number = value.as_integer().and_then(|number| u8::try_from(number).ok());
+    number.ok_or_else(|| wrong(origin, format!("{key} is a whole number from 0 to 255, not {value}")))
 }
 
 fn shared(Setting { value, origin }: &Setting) -> Result<Vec<SharedSlots>> {

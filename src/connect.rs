@@ -8,6 +8,7 @@ use taskq_core::{Clock, Connection, Error, Result, broker::memory};
 /// |---|---|---|
 /// | `sqlite://path.db`, `sqlite:///absolute/path.db` | a file; nothing to install | `sqlite` |
 /// | `redis://user:password@host:port/db`, `rediss://..` | Redis 7.0 or newer, Valkey | `redis`, `tls` |
+/// | `redis-sentinel://user:password@host1,host2/NAME`, `rediss-sentinel://..` | the same, watched by Sentinel | `redis`, `tls` |
 /// | `memory://` | this process's memory, for tests | |
 ///
 /// `?namespace=name` lets several apps share one broker; further parameters are listed in `docs/brokers.md`.
@@ -32,11 +33,11 @@ pub async fn connect_with(url: &str, clock: Clock) -> Result<Connection> {
         #[cfg(feature = "sqlite")]
         "sqlite" => taskq_brokers::sqlite::connect(url, clock).await,
         #[cfg(feature = "redis")]
-        "redis" | "rediss" => taskq_brokers::redis::connect(url, clock).await,
+        "redis" | "rediss" | "redis-sentinel" | "rediss-sentinel" => taskq_brokers::redis::connect(url, clock).await,
         #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err(without_feature("sqlite")),
         #[cfg(not(feature = "redis"))]
-        "redis" | "rediss" => Err(without_feature("redis")),
+        "redis" | "rediss" | "redis-sentinel" | "rediss-sentinel" => Err(without_feature("redis")),
         _ => Err(unknown(scheme)),
     }
 }
@@ -51,5 +52,9 @@ fn without_feature(feature: &'static str) -> Error {
 fn unknown(scheme: &str) -> Error {
     let shown =
         if scheme.is_empty() { "a URL without a scheme".to_owned() } else { format!("{}://", scheme.escape_debug()) };
-    Error::invalid("connect to", shown, "use sqlite://path, redis://host, rediss://host or memory://")
+    Error::invalid(
+        "connect to",
+        shown,
+        "use sqlite://path, redis://host, rediss://host, redis-sentinel://host1,host2/NAME or memory://",
+    )
 }

@@ -18,12 +18,12 @@ pub use connect::{connect, connect_with};
 pub use taskq_core::seal::{EncryptionKey, KeyBytes, KeyRing, SigningKey, VerifyingKey};
 pub use taskq_core::{
     Accepted, AnyTask, Attempt, BoxError, BulkError, CancelAnswer, Capabilities, Client, Clock, Connection, Context,
-    Counts, DeadLetter, DeadReason, Error, ErrorKind, FailedAttempt, Invocation, KeyId, Keys, Layer, Next, OnConflict,
-    Outcome, Payload, Progress, QueueName, Registration, Result, Retry, Snapshot, State, Task, TaskError,
+    Counts, DeadLetter, DeadReason, Durability, Error, ErrorKind, FailedAttempt, Invocation, KeyId, Keys, Layer, Next,
+    OnConflict, Outcome, Payload, Progress, QueueName, Registration, Result, Retry, Snapshot, State, Task, TaskError,
     TaskErrorKind, TaskHandle, TaskId, TaskKey, TaskName, TaskOptions, TaskResult, Timestamp, Unique, UniqueUntil,
     WaitError, WorkerId, limits,
 };
-pub use taskq_worker::{Order, Stopper, Tally, Worker, WorkerBuilder, WorkerHandle};
+pub use taskq_worker::{Order, Readiness, Stopper, Tally, Worker, WorkerBuilder, WorkerHandle};
 
 #[cfg(feature = "app")]
 pub use app::app;

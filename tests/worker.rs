@@ -237,7 +237,7 @@ async fn a_cancelled_body_is_asked_and_after_a_grace_ended() {
     for handle in [obedient.id(), deaf.id()] {
         assert_eq!(queue.client().cancel(handle).await.expect("cancels"), CancelAnswer::Requested);
     }
-    queue.advance(taskq::limits::BEAT_BUSY).await;
+    queue.advance(taskq::limits::beat_busy(taskq::limits::LEASE)).await;
     assert_eq!(app.notes(), ["asked to stop"]);
     assert_eq!(obedient.state().await.expect("answers"), Some(State::Cancelled));
     assert_eq!(deaf.state().await.expect("answers"), Some(State::Running));

@@ -27,6 +27,7 @@ use taskq_core::{
     Envelope, Invocation, Payload, QueueName, WorkerId,
     broker::{Claimed, Ending, Settled, Settlement},
     id::{BatchId, ClaimNumber, Owner},
+    limits,
 };
 use tempfile::TempDir;
 
@@ -175,7 +176,7 @@ impl Stage {
         let url = format!("sqlite://{}/batches.db?synchronous={synchronous}", folder.path().display());
         let connection = taskq::connect(&url).await?;
         let (owner, queue) = (Owner { worker: WorkerId::generate(), term: 0 }, QueueName::new("batches")?);
-        connection.broker().join(owner, &queue).await?;
+        connection.broker().join(owner, &queue, limits::LEASE).await?;
         Ok(Self { caller: Caller { connection, owner, queue }, _folder: folder })
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Checker {
 #[derive(Clone, Copy, Debug)]
 struct Lease {
     process: ProcessNumber,
+    /// How long each renewal lasts.
+    length: Duration,
     renewed: Duration,
     until: Timestamp,
     left: bool,
@@ -101,7 +103,9 @@ impl Checker {
         let moment = Moment { at: happened.at, now: happened.now };
         match &happened.event {
             Event::Enqueued { batch, tasks } => self.enqueued(moment, *batch, tasks),
-            Event::Joined { owner, queue, joined: true } => self.join(moment, happened.process, *owner, queue),
+            Event::Joined { owner, queue, lease, joined: true } => {
+                self.join(moment, happened.process, *owner, queue, *lease);
+            }
             Event::Joined { joined: false, .. } => {}
             Event::Beaten { owner, queue, alive } => self.beaten(moment, happened.process, *owner, queue, *alive),
             Event::Claimed { owner, queue, claimed } => {
@@ -185,23 +189,26 @@ impl Checker {
 
     /// A term begins, or its lease is renewed. One that lapsed can only begin again, by a message that comes late, when a
     /// sweep has taken back what it held.
-    fn join(&mut self, moment: Moment, process: ProcessNumber, owner: Owner, queue: &QueueName) {
+    fn join(&mut self, moment: Moment, process: ProcessNumber, owner: Owner, queue: &QueueName, length: Duration) {
         if !self.is_alive(moment, owner, queue) {
             for (_, task) in self.tasks.iter_mut().filter(|(id, task)| id.queue == *queue && task.is_held_by(owner)) {
                 task.place = Place::TakenBack;
             }
         }
-        self.renew(moment, process, owner, queue);
+        self.renew(moment, process, owner, queue, length);
     }
 
-    fn renew(&mut self, moment: Moment, process: ProcessNumber, owner: Owner, queue: &QueueName) {
-        let lease = Lease { process, renewed: moment.at, until: moment.now + limits::LEASE, left: false };
+    fn renew(&mut self, moment: Moment, process: ProcessNumber, owner: Owner, queue: &QueueName, length: Duration) {
+        let lease = Lease { process, length, renewed: moment.at, until: moment.now + length, left: false };
         self.leases.insert((queue.clone(), owner), lease);
     }
 
     fn beaten(&mut self, moment: Moment, process: ProcessNumber, owner: Owner, queue: &QueueName, alive: bool) {
         match (self.is_alive(moment, owner, queue), alive) {
-            (true, true) => self.renew(moment, process, owner, queue),
+            (true, true) => {
+                let length = self.leases[&(queue.clone(), owner)].length;
+                self.renew(moment, process, owner, queue, length);
+            }
             (false, false) => self.lapsed(moment, owner, queue),
             (true, false) => {
                 let text = format!("the lease of {owner} in {queue} was taken while it lived");
@@ -218,7 +225,7 @@ impl Checker {
     fn lapsed(&mut self, moment: Moment, owner: Owner, queue: &QueueName) {
         let Some(lease) = self.leases.get(&(queue.clone(), owner)).copied().filter(|lease| !lease.left) else { return };
         self.checked.leases_lapsed += 1;
-        let (from, until) = (lease.renewed, lease.renewed + limits::LEASE);
+        let (from, until) = (lease.renewed, lease.renewed + lease.length);
         let troubles = self.troubles.get(&lease.process).map_or(&[][..], Vec::as_slice);
         let meanwhile = troubles.iter().filter(|(begun, ended, _)| *begun <= until && *ended >= from);
         let (messages, others): (Vec<Trouble>, Vec<Trouble>) =

@@ -37,6 +37,8 @@ pub(super) enum Event {
     Joined {
         owner: Owner,
         queue: QueueName,
+        /// How long it and each renewal lasts.
+        lease: Duration,
         joined: bool,
     },
     Beaten {
@@ -176,7 +178,7 @@ impl Event {
                 };
                 format!("enqueue{}", tasks.iter().map(&mut answer).collect::<String>())
             }
-            Self::Joined { owner, queue, joined } => format!("join {queue} term {}: {joined}", owner.term),
+            Self::Joined { owner, queue, joined, .. } => format!("join {queue} term {}: {joined}", owner.term),
             Self::Beaten { owner, queue, alive } => format!("beat {queue} term {}: alive {alive}", owner.term),
             Self::Claimed { owner, queue, claimed } => {
                 let mut one = |Claimed { token, deliveries, envelope }: &Claimed| {

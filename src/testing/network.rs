@@ -252,9 +252,9 @@ impl Broker for Wire {
         Ok(accepted)
     }
 
-    async fn join(&self, owner: Owner, queue: &QueueName) -> Result<()> {
+    async fn join(&self, owner: Owner, queue: &QueueName, lease: Duration) -> Result<()> {
         let name = queue.clone();
-        self.call("join", move |broker| Box::pin(async move { broker.join(owner, &name).await })).await
+        self.call("join", move |broker| Box::pin(async move { broker.join(owner, &name, lease).await })).await
     }
 
     async fn beat(&self, beats: &[(Owner, QueueName)]) -> Result<Vec<BeatAnswer>> {

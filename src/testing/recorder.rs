@@ -49,9 +49,9 @@ impl Broker for Recorder {
         Ok(accepted)
     }
 
-    async fn join(&self, owner: Owner, queue: &QueueName) -> Result<()> {
-        let answer = self.broker.join(owner, queue).await;
-        self.note(Event::Joined { owner, queue: queue.clone(), joined: answer.is_ok() });
+    async fn join(&self, owner: Owner, queue: &QueueName, lease: Duration) -> Result<()> {
+        let answer = self.broker.join(owner, queue, lease).await;
+        self.note(Event::Joined { owner, queue: queue.clone(), lease, joined: answer.is_ok() });
         answer
     }
 

@@ -149,7 +149,7 @@ fn queue() -> QueueName {
 
 async fn join(connection: &Connection) -> Owner {
     let owner = Owner { worker: WorkerId::generate(), term: 0 };
-    connection.broker().join(owner, &queue()).await.expect("joins");
+    connection.broker().join(owner, &queue(), taskq_core::limits::LEASE).await.expect("joins");
     owner
 }
 

@@ -20,10 +20,14 @@ mod keys;
 mod opening;
 #[path = "redis/permissions.rs"]
 mod permissions;
+#[path = "redis/replicated.rs"]
+mod replicated;
 #[path = "redis/restarts.rs"]
 mod restarts;
 #[path = "redis/rows.rs"]
 mod rows;
+#[path = "redis/sentinel.rs"]
+mod sentinel;
 #[path = "redis/silence.rs"]
 mod silence;
 #[path = "redis/undecodable.rs"]
@@ -86,7 +90,7 @@ async fn enqueue(connection: &Connection, invocation: Invocation<AnyTask>) -> Ta
 
 async fn join(connection: &Connection) -> Owner {
     let owner = Owner { worker: WorkerId::generate(), term: 0 };
-    connection.broker().join(owner, &queue()).await.expect("joins");
+    connection.broker().join(owner, &queue(), taskq_core::limits::LEASE).await.expect("joins");
     owner
 }
 

@@ -81,7 +81,7 @@ async fn enqueue(connection: &Connection) -> TaskId {
 
 async fn join(connection: &Connection) -> Owner {
     let owner = Owner { worker: WorkerId::generate(), term: 0 };
-    connection.broker().join(owner, &queue()).await.expect("joins");
+    connection.broker().join(owner, &queue(), taskq_core::limits::LEASE).await.expect("joins");
     owner
 }
 

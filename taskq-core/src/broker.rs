@@ -14,7 +14,7 @@ use crate::{
     codec::Payload,
     context::Progress,
     envelope::{Envelope, FailedAttempt},
-    error::Result,
+    error::{Error, ErrorKind, Result},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
     state::{DeadReason, State},
 };
@@ -39,13 +39,31 @@ pub trait Broker: Debug + Send + Sync {
     /// Nothing is accepted over [`limits::ENQUEUE_CHUNK`](crate::limits::ENQUEUE_CHUNK) envelopes.
     async fn enqueue(&self, queue: &QueueName, batch: BatchId, envelopes: &[Envelope]) -> Result<Vec<Accepted>>;
 
+    /// The same as [`enqueue`](Self::enqueue), acknowledged only when at least so many replicas have it too. If too few
+    /// confirm in time, the error is transient and the tasks may have been accepted.
+    ///
+    /// A broker without replicas refuses it with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+    async fn enqueue_replicated(
+        &self,
+        queue: &QueueName,
+        _batch: BatchId,
+        _envelopes: &[Envelope],
+        _replicas: u8,
+    ) -> Result<Vec<Accepted>> {
+        let product = self.capabilities().product;
+        let cure = format!("{product} has no replicas; leave Durability::Replicated away");
+        Err(Error::new(ErrorKind::Unsupported, "enqueue to", queue).because(cure))
+    }
+
     /// Begins a term of a worker in a queue: from now on it has a lease and may claim. Repeating it renews the lease.
+    /// `lease` is how long this and every renewal lasts; it is between
+    /// [`limits::MIN_LEASE`](crate::limits::MIN_LEASE) and [`limits::MAX_LEASE`](crate::limits::MAX_LEASE).
     ///
     /// A term whose lease ever lapsed stays lapsed: what it held may be on its way to others. While the broker knows of
     /// it, at least until a sweep has taken everything back, joining with it is `Fenced`; the worker takes its next term.
-    async fn join(&self, owner: Owner, queue: &QueueName) -> Result<()>;
+    async fn join(&self, owner: Owner, queue: &QueueName, lease: Duration) -> Result<()>;
 
-    /// Renews leases. A lapsed lease is not renewed: the answer says so, and the worker must join with its next term.
+    /// Renews leases for as long again as they were given. A lapsed lease is not renewed: the answer says so, and the worker must join with its next term.
     async fn beat(&self, beats: &[(Owner, QueueName)]) -> Result<Vec<BeatAnswer>>;
 
     /// Takes up to `count` ready tasks, highest priority first, oldest first within one; due ones count as ready.

@@ -9,6 +9,7 @@ use crate::{
     broker::{Accepted, CancelAnswer, Snapshot},
     bug::Bug,
     connection::Connection,
+    durability::Durability,
     envelope::Envelope,
     error::{Error, ErrorKind, Result},
     handle::TaskHandle,
@@ -28,12 +29,14 @@ use crate::{
 pub struct Client {
     connection: Connection,
     deadline: Duration,
+    durability: Durability,
 }
 
 impl Client {
     /// A client on `connection`.
     pub fn new(connection: Connection) -> Self {
-        Self { connection, deadline: limits::CALL_DEADLINE }
+        let durability = connection.durability();
+        Self { connection, deadline: limits::CALL_DEADLINE, durability }
     }
 
     /// The same client with another deadline for each call; the default is 5 s.
@@ -48,6 +51,14 @@ impl Client {
         self.deadline
     }
 
+    /// The same client, which acknowledges an enqueue only when it is that safe. Clients are cheap to clone, so one call can
+    /// have its own.
+    #[must_use]
+    pub fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
     /// The connection that it uses.
     pub fn connection(&self) -> &Connection {
         &self.connection
@@ -58,12 +69,13 @@ impl Client {
     /// If its own id or unique key is taken, nothing is enqueued and the handle is that of the present holder;
     /// [`TaskHandle::was_created`] tells.
     pub async fn enqueue<T>(&self, invocation: Invocation<T>) -> Result<TaskHandle<T>> {
+        let durability = invocation.wanted_durability().unwrap_or(self.durability);
         let mut envelope = invocation.into_envelope()?;
         self.connection.seal(&mut envelope)?;
         let id = envelope.id.clone();
         // A caller's own key can come again, in another call.
         let batch = if envelope.own_id { BatchId::generate() } else { BatchId::of_generated(&id.key) };
-        let accepted = self.enqueue_batch(&id.queue, batch, std::slice::from_ref(&envelope)).await?;
+        let accepted = self.enqueue_batch(&id.queue, batch, std::slice::from_ref(&envelope), durability).await?;
         match accepted.into_iter().next() {
             Some(accepted) => Ok(self.handle_of(id, accepted)),
             None => Err(Error::new(ErrorKind::Internal, "enqueue", id).because("the broker gave no answer")),
@@ -140,10 +152,21 @@ impl Client {
         }
     }
 
-    async fn enqueue_batch(&self, queue: &QueueName, batch: BatchId, envelopes: &[Envelope]) -> Result<Vec<Accepted>> {
+    async fn enqueue_batch(
+        &self,
+        queue: &QueueName,
+        batch: BatchId,
+        envelopes: &[Envelope],
+        durability: Durability,
+    ) -> Result<Vec<Accepted>> {
         let forgets = self.connection.planted().is(Bug::BatchIdNotKept);
         let kept = || if forgets { BatchId::generate() } else { batch };
-        self.call("enqueue to", queue, || self.connection.broker().enqueue(queue, kept(), envelopes)).await
+        let broker = self.connection.broker();
+        self.call("enqueue to", queue, || match durability {
+            Durability::Replicated(replicas @ 1..) => broker.enqueue_replicated(queue, kept(), envelopes, replicas),
+            Durability::Replicated(0) | Durability::Accepted => broker.enqueue(queue, kept(), envelopes),
+        })
+        .await
     }
 
     /// Runs a broker call under the deadline, repeating it after transient errors with growing, jittered pauses.
@@ -160,18 +183,20 @@ impl Client {
         let clock = self.connection.clock();
         let end = clock.monotonic() + self.deadline;
         let mut pause = limits::CALL_BACKOFF;
+        let mut last = None;
         loop {
             let left = end.saturating_sub(clock.monotonic());
             let error = match clock.timeout(left, attempt()).await {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) if !error.is_transient() => return Err(error),
                 Ok(Err(error)) => error,
-                Err(_) => return Err(self.too_late(operation, subject, None)),
+                Err(_) => return Err(self.too_late(operation, subject, last)),
             };
             let jittered = pause / 2 + fraction(pause / 2, pause_seed(&error, left));
             if jittered >= end.saturating_sub(clock.monotonic()) {
                 return Err(self.too_late(operation, subject, Some(error)));
             }
+            last = Some(error);
             clock.sleep(jittered).await;
             pause = (pause * 2).min(limits::CALL_BACKOFF_CAP);
         }
@@ -258,13 +283,22 @@ struct Chunk {
     queue: QueueName,
     batch: BatchId,
     envelopes: Vec<(usize, Envelope)>,
+    durability: Durability,
+}
+
+/// A chunk that is not full yet.
+#[derive(Debug, Default)]
+struct Filling {
+    envelopes: Vec<(usize, Envelope)>,
+    /// What the one that asks for most asks for.
+    durability: Durability,
 }
 
 /// One bulk enqueue under way.
 struct Bulk<'a, T> {
     client: &'a Client,
     siblings: [Siblings; 2],
-    filling: BTreeMap<QueueName, Vec<(usize, Envelope)>>,
+    filling: BTreeMap<QueueName, Filling>,
     resending: Vec<Chunk>,
     numbered: Vec<(usize, TaskHandle<T>)>,
     uncertain: Vec<Chunk>,
@@ -313,8 +347,8 @@ impl<'a, T> Bulk<'a, T> {
         }
         loop {
             match invocations.next().map(|invocation| self.envelope(invocation)) {
-                Some(Ok(envelope)) => {
-                    if let Some(full) = self.fill(envelope) {
+                Some(Ok((envelope, durability))) => {
+                    if let Some(full) = self.fill(envelope, durability) {
                         return self.take_filled(&full);
                     }
                 }
@@ -331,27 +365,29 @@ impl<'a, T> Bulk<'a, T> {
     }
 
     /// The keys of a chunk are siblings: a broker can keep what it knows of them together.
-    fn envelope(&mut self, invocation: Invocation<T>) -> Result<Envelope> {
+    fn envelope(&mut self, invocation: Invocation<T>) -> Result<(Envelope, Durability)> {
+        let durability = invocation.wanted_durability().unwrap_or(self.client.durability);
         let [untracked, tracked] = &mut self.siblings;
         let mut envelope = invocation
             .into_envelope_as(|is_tracked| if is_tracked { tracked.next_key() } else { untracked.next_key() })?;
         self.client.connection.seal(&mut envelope)?;
-        Ok(envelope)
+        Ok((envelope, durability))
     }
 
     /// Adds an envelope to its queue's chunk; the queue's name if that is full now.
-    fn fill(&mut self, envelope: Envelope) -> Option<QueueName> {
+    fn fill(&mut self, envelope: Envelope, durability: Durability) -> Option<QueueName> {
         let queue = envelope.id.queue.clone();
         let chunk = self.filling.entry(queue.clone()).or_default();
-        chunk.push((self.next_number, envelope));
+        chunk.envelopes.push((self.next_number, envelope));
+        chunk.durability = chunk.durability.max(durability);
         self.next_number += 1;
-        (chunk.len() == limits::ENQUEUE_CHUNK).then_some(queue)
+        (chunk.envelopes.len() == limits::ENQUEUE_CHUNK).then_some(queue)
     }
 
     fn take_filled(&mut self, queue: &QueueName) -> Option<Chunk> {
-        let envelopes = self.filling.remove(queue)?;
+        let Filling { envelopes, durability } = self.filling.remove(queue)?;
         self.siblings.iter_mut().for_each(Siblings::part);
-        Some(Chunk { queue: queue.clone(), batch: BatchId::generate(), envelopes })
+        Some(Chunk { queue: queue.clone(), batch: BatchId::generate(), envelopes, durability })
     }
 
     fn take(&mut self, chunk: Chunk, answer: Result<Vec<Accepted>>) {
@@ -374,10 +410,11 @@ impl<'a, T> Bulk<'a, T> {
         match self.failure {
             None => Ok(accepted),
             Some(error) => {
-                let unsent = self.filling.into_iter().map(|(queue, envelopes)| Chunk {
+                let unsent = self.filling.into_iter().map(|(queue, filling)| Chunk {
                     queue,
                     batch: BatchId::generate(),
-                    envelopes,
+                    envelopes: filling.envelopes,
+                    durability: filling.durability,
                 });
                 self.uncertain.extend(unsent);
                 self.uncertain.append(&mut self.resending);
@@ -388,8 +425,8 @@ impl<'a, T> Bulk<'a, T> {
 }
 
 async fn send(client: &Client, chunk: Chunk) -> (Chunk, Result<Vec<Accepted>>) {
-    let Chunk { queue, batch, envelopes } = chunk;
+    let Chunk { queue, batch, envelopes, durability } = chunk;
     let (numbers, envelopes): (Vec<_>, Vec<_>) = envelopes.into_iter().unzip();
-    let answer = client.enqueue_batch(&queue, batch, &envelopes).await;
-    (Chunk { queue, batch, envelopes: numbers.into_iter().zip(envelopes).collect() }, answer)
+    let answer = client.enqueue_batch(&queue, batch, &envelopes, durability).await;
+    (Chunk { queue, batch, envelopes: numbers.into_iter().zip(envelopes).collect(), durability }, answer)
 }

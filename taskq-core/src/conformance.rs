@@ -119,7 +119,7 @@ impl Stage {
     /// A new worker that has joined the queue.
     pub async fn worker(&self) -> Owner {
         let owner = Owner { worker: WorkerId::generate(), term: 0 };
-        self.connection.broker().join(owner, &self.queue).await.expect("joins");
+        self.connection.broker().join(owner, &self.queue, limits::LEASE).await.expect("joins");
         owner
     }
 
@@ -229,7 +229,8 @@ macro_rules! broker_conformance {
                 a_lapsed_lease_is_not_renewed a_worker_comes_back_with_its_next_term
                 a_lapsed_term_cannot_begin_again
                 a_task_that_kills_its_workers_becomes_a_dead_letter ending_an_attempt_forgets_earlier_deliveries
-                a_beat_tells_when_to_sweep a_lease_is_kept_per_queue;
+                a_beat_tells_when_to_sweep a_lease_is_kept_per_queue
+                a_lease_is_as_long_as_its_worker_asked_for;
             retry: a_failed_task_waits_for_its_delay_and_keeps_its_errors;
             release: a_released_task_is_first_again_and_spends_nothing leaving_gives_everything_back
                 leaving_twice_is_harmless;

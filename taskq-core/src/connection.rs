@@ -9,6 +9,7 @@ use crate::{
     bug::Planted,
     client::Client,
     clock::Clock,
+    durability::Durability,
     error::Result,
     seal::Keys,
 };
@@ -29,6 +30,7 @@ pub struct Connection {
     memory: Option<Arc<MemoryBroker>>,
     planted: Planted,
     keys: Option<Arc<dyn Keys>>,
+    durability: Durability,
 }
 
 impl Connection {
@@ -49,6 +51,7 @@ impl Connection {
             memory: None,
             planted: Planted::default(),
             keys: None,
+            durability: Durability::default(),
         }
     }
 
@@ -58,6 +61,17 @@ impl Connection {
     #[must_use]
     pub fn with_keys(self, keys: impl Keys + 'static) -> Self {
         Self { keys: Some(Arc::new(keys)), ..self }
+    }
+
+    /// The same connection, whose clients acknowledge an enqueue only when it is that safe.
+    #[must_use]
+    pub fn with_durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
+
+    /// How safe a task is when its enqueueing returns, unless a client or an invocation says otherwise.
+    pub fn durability(&self) -> Durability {
+        self.durability
     }
 
     /// What seals and opens on this connection, if anything does.
@@ -118,7 +132,7 @@ impl Connection {
 
     /// Opens the same broker again, on connections of its own: the heartbeat must not queue behind anything.
     pub async fn open_another(&self) -> Result<Self> {
-        Ok(Self { keys: self.keys.clone(), ..(self.opener)().await? })
+        Ok(Self { keys: self.keys.clone(), durability: self.durability, ..(self.opener)().await? })
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::{
     clock::Timestamp,
     codec::Payload,
+    durability::Durability,
     envelope::Envelope,
     error::{Error, ErrorKind, Result},
     id::{QueueName, TaskId, TaskKey, TaskName},
@@ -157,6 +158,7 @@ pub struct Invocation<T> {
     expiry: Option<Expiry>,
     own_key: Option<Result<TaskKey>>,
     headers: BTreeMap<String, String>,
+    durability: Option<Durability>,
     marker: PhantomData<fn() -> T>,
 }
 
@@ -179,6 +181,7 @@ impl<T: Task> Invocation<T> {
             expiry,
             own_key: None,
             headers: BTreeMap::new(),
+            durability: None,
             marker: PhantomData,
         }
     }
@@ -206,6 +209,7 @@ impl Invocation<AnyTask> {
             expiry: None,
             own_key: None,
             headers: BTreeMap::new(),
+            durability: None,
             marker: PhantomData,
         }
     }
@@ -222,6 +226,7 @@ impl<T> Invocation<T> {
             expiry: self.expiry,
             own_key: self.own_key,
             headers: self.headers,
+            durability: self.durability,
             marker: PhantomData,
         }
     }
@@ -321,6 +326,17 @@ impl<T> Invocation<T> {
         self.payload.as_ref().ok()
     }
 
+    /// How safe the task is when its enqueueing returns; see [`Durability`]. In a bulk enqueue the tasks that are sent
+    /// together are as safe as the one that asks for most.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
+        self
+    }
+
+    pub(crate) fn wanted_durability(&self) -> Option<Durability> {
+        self.durability
+    }
+
     /// Checks everything and makes the envelope, with a fresh id unless it has its own.
     pub fn into_envelope(self) -> Result<Envelope> {
         self.into_envelope_as(|tracked| if tracked { TaskKey::generate() } else { TaskKey::generate_untracked() })
@@ -377,6 +393,7 @@ impl<T> Clone for Invocation<T> {
             expiry: self.expiry,
             own_key: self.own_key.as_ref().map(again),
             headers: self.headers.clone(),
+            durability: self.durability,
             marker: PhantomData,
         }
     }

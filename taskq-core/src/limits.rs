@@ -105,15 +105,26 @@ pub const WAIT_POLL: Duration = Duration::from_secs(1);
 
 // Workers --------------------------------------------------------------------------------------------------
 
-/// How long a worker process is trusted after its last heartbeat. With the sweep of the others right after the lapse,
+/// How long a worker process is trusted after its last heartbeat, unless it asks for another lease. With the sweep of the others right after the lapse,
 /// a killed process's tasks are back in work within five seconds.
 pub const LEASE: Duration = Duration::from_millis(4_500);
 
-/// Heartbeats of a busy worker: three a lease, so that one lost beat costs nothing.
-pub const BEAT_BUSY: Duration = Duration::from_millis(1_500);
+/// Shortest lease that a worker may ask for. Below it, a busy machine or a slow network costs leases of living workers.
+pub const MIN_LEASE: Duration = Duration::from_millis(600);
 
-/// Heartbeats of an idle worker, which holds nothing to lose: two idle queues stay under one command a second.
-pub const BEAT_IDLE: Duration = Duration::from_millis(2_500);
+/// Longest lease that a worker may ask for: so long may a dead worker's tasks lie.
+pub const MAX_LEASE: Duration = Duration::from_secs(10 * 60);
+
+/// Heartbeats of a busy worker: three a lease, so that one lost beat costs nothing.
+pub const fn beat_busy(lease: Duration) -> Duration {
+    Duration::from_nanos(lease.as_nanos() as u64 / 3)
+}
+
+/// Heartbeats of an idle worker, which holds nothing to lose: with the default lease each 2.5 s, so that two idle queues
+/// stay under one command a second.
+pub const fn beat_idle(lease: Duration) -> Duration {
+    Duration::from_nanos(lease.as_nanos() as u64 / 9 * 5)
+}
 
 /// Most tasks taken by one claim.
 pub const CLAIM_BATCH: usize = 200;
@@ -123,6 +134,12 @@ pub const SETTLE_BATCH: usize = 200;
 
 /// Ended attempts waiting to be settled, a process; beyond it slots stay taken, so a slow broker slows claiming.
 pub const SETTLE_BACKLOG: usize = 4_096;
+
+/// Claims may fail for so long before a worker says that it is not ready: longer than a failover or a restart.
+pub const READY_FAILING: Duration = Duration::from_secs(5);
+
+/// A worker with free slots that hears nothing for so long says that it is not ready: longer than any wait for work.
+pub const READY_SILENT: Duration = Duration::from_secs(45);
 
 /// Longest wait for work in one call; a lost doorbell costs at most this, heartbeats notice it sooner.
 pub const CLAIM_WAIT: Duration = Duration::from_secs(30);

@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use taskq_core::{
-    ErrorKind, QueueName,
+    Error, ErrorKind, QueueName,
     broker::{ClaimAnswer, Claimed},
     bug::Bug,
     id::{ClaimNumber, DeliveryToken, Owner},
@@ -170,6 +170,7 @@ impl Fetcher {
         let number = ClaimNumber(self.claims.fetch_add(1, Ordering::Relaxed) + 1);
         match self.shared.broker.claim(owner, queue, count, number).await {
             Ok(mut answer) => {
+                self.lane.ear.heard(self.shared.clock.monotonic());
                 let tokens = answer.claimed.iter().map(|claimed| claimed.token.0);
                 self.newest.fetch_max(tokens.max().unwrap_or(0), Ordering::Relaxed);
                 let handed = std::mem::take(&mut *self.handed());
@@ -181,7 +182,7 @@ impl Fetcher {
                 None
             }
             Err(error) => {
-                self.shared.broker_trouble("claim", &error);
+                self.failed("claim", &error);
                 if !self.shared.planted.is(Bug::UnheardClaimForgotten) {
                     self.unheard().push(queue.clone());
                 }
@@ -196,7 +197,7 @@ impl Fetcher {
             Ok(owner) => return Some(owner),
             Err(owner) => owner,
         };
-        match self.shared.broker.join(owner, queue).await {
+        match self.shared.broker.join(owner, queue, self.shared.lease).await {
             Ok(()) => {
                 self.shared.terms.joined(queue, owner);
                 Some(owner)
@@ -205,10 +206,15 @@ impl Fetcher {
                 if error.kind() == ErrorKind::Fenced {
                     self.shared.terms.refused(queue, owner);
                 }
-                self.shared.broker_trouble("join", &error);
+                self.failed("join", &error);
                 None
             }
         }
+    }
+
+    fn failed(&self, operation: &'static str, error: &Error) {
+        self.lane.ear.failed(self.shared.clock.monotonic(), error);
+        self.shared.broker_trouble(operation, error);
     }
 
     /// After a claim without an answer: takes up what is held and not running.
@@ -230,7 +236,7 @@ impl Fetcher {
                 None
             }
             Err(error) => {
-                self.shared.broker_trouble("list what is held", &error);
+                self.failed("list what is held", &error);
                 None
             }
         }
@@ -269,9 +275,12 @@ impl Fetcher {
             () = shared.phases.reached(Phase::Draining) => None,
         };
         match woken {
-            Some(Ok(handed)) => self.start_handed(handed, &owners).await,
+            Some(Ok(handed)) => {
+                self.lane.ear.heard(shared.clock.monotonic());
+                self.start_handed(handed, &owners).await;
+            }
             Some(Err(error)) => {
-                shared.broker_trouble("wait for work", &error);
+                self.failed("wait for work", &error);
                 shared.backoff().pause_unless_draining(shared).await;
             }
             None => {}

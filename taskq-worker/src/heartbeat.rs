@@ -12,7 +12,7 @@ use taskq_core::{
     limits,
 };
 
-use crate::worker::Shared;
+use crate::{readiness, worker::Shared};
 
 /// A running heartbeat.
 #[derive(Debug)]
@@ -78,15 +78,18 @@ async fn run(shared: Arc<Shared>, broker: Arc<dyn Broker>) {
         let begun = shared.clock.monotonic();
         let beats = shared.terms.all_joined();
         // A call that takes a third of the lease is given up, to be repeated while there is still time.
-        match shared.clock.timeout(limits::LEASE / 3, broker.beat(&beats)).await {
+        match shared.clock.timeout(shared.lease / 3, broker.beat(&beats)).await {
             Ok(Ok(answers)) => {
                 backoff.reset();
+                shared.ears.heartbeat.heard(shared.clock.monotonic());
                 for ((owner, queue), answer) in beats.into_iter().zip(answers) {
                     act(&shared, owner, &queue, answer);
                 }
             }
             Ok(Err(error)) => {
+                shared.ears.heartbeat.failed(shared.clock.monotonic(), &error);
                 shared.broker_trouble("beat", &error);
+                readiness::log_changes(&shared);
                 if shared.planted.is(Bug::HeartbeatGivesUp) || !backoff.pause(&shared, &mut ended).await {
                     return;
                 }
@@ -94,10 +97,13 @@ async fn run(shared: Arc<Shared>, broker: Arc<dyn Broker>) {
             }
             Err(_) => {
                 let error = Error::new(ErrorKind::DeadlineExceeded, "beat", "");
+                shared.ears.heartbeat.failed(shared.clock.monotonic(), &error);
                 shared.broker_trouble("beat", &error);
+                readiness::log_changes(&shared);
                 continue;
             }
         }
+        readiness::log_changes(&shared);
         if !sleep_until_next(&shared, begun, &mut ended).await {
             return;
         }
@@ -124,7 +130,10 @@ async fn sleep_until_next(shared: &Shared, begun: std::time::Duration, ended: &m
     let wall = shared.clock.now();
     loop {
         let changed = shared.attempts.changed();
-        let interval = if shared.attempts.is_empty() { limits::BEAT_IDLE } else { limits::BEAT_BUSY };
+        let interval = match shared.attempts.is_empty() {
+            true => limits::beat_idle(shared.lease),
+            false => limits::beat_busy(shared.lease),
+        };
         let left = match shared.planted.is(Bug::BeatByWallClock) {
             true => (wall + interval).since(shared.clock.now()),
             false => (begun + interval).saturating_sub(shared.clock.monotonic()),

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use taskq_core::{QueueName, retry::scramble};
 use tokio::sync::{Notify, Semaphore};
 
+use crate::readiness::Ear;
+
 /// In which order the queues that share slots are asked for work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -23,11 +25,13 @@ pub(crate) struct Lane {
     pub(crate) queues: Vec<(QueueName, u32)>,
     /// Tells its fetcher to look again.
     pub(crate) nudge: Notify,
+    /// What its fetcher hears from the broker.
+    pub(crate) ear: Ear,
 }
 
 impl Lane {
     pub(crate) fn new(size: usize, order: Order, queues: Vec<(QueueName, u32)>) -> Self {
-        Self { slots: Arc::new(Semaphore::new(size)), size, order, queues, nudge: Notify::new() }
+        Self { slots: Arc::new(Semaphore::new(size)), size, order, queues, nudge: Notify::new(), ear: Ear::default() }
     }
 
     pub(crate) fn serves(&self, queue: &QueueName) -> bool {

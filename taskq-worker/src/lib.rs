@@ -18,6 +18,7 @@ mod heartbeat;
 mod lane;
 mod plain;
 mod progress;
+mod readiness;
 mod registry;
 mod runner;
 mod settler;
@@ -27,6 +28,7 @@ mod tally;
 mod terms;
 
 pub use lane::Order;
+pub use readiness::Readiness;
 pub use registry::check_tasks;
 pub use tally::Tally;
 pub use worker::{Stopper, Worker, WorkerBuilder, WorkerHandle};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use taskq_core::{
-    Error,
+    Error, ErrorKind,
     broker::{Settled, Settlement},
     bug::Bug,
     limits,
@@ -71,7 +71,8 @@ async fn settle(shared: &Shared, batch: Arc<Batch>, settlements: Vec<Settlement>
                 count(shared, &settled, repeated);
                 break;
             }
-            Err(error) if error.is_transient() => {
+            // A right that was taken away can come back; the task has nothing to do with it.
+            Err(error) if error.is_transient() || error.kind() == ErrorKind::Refused => {
                 repeated = true;
                 shared.broker_trouble("settle", &error);
                 if shared.planted.is(Bug::SettlementNotRepeated) || !backoff.pause_unless_aborted(shared).await {
@@ -79,7 +80,7 @@ async fn settle(shared: &Shared, batch: Arc<Batch>, settlements: Vec<Settlement>
                 }
             }
             Err(error) => {
-                give_up(shared, &settlements, &error);
+                give_up(shared, &batch, &settlements, &error);
                 break;
             }
         }
@@ -100,8 +101,11 @@ fn count(shared: &Shared, settled: &[Settled], repeated: bool) {
     }
 }
 
-/// A refusal that repeating will not mend. The tasks stay claimed, so that the lease brings them back.
-fn give_up(shared: &Shared, batch: &[Settlement], error: &Error) {
+/// An error that repeating will not mend. The next term begins, so that the lease of this one lapses and brings the tasks
+/// back: they count as hand-outs that never ended, and cannot go round for ever.
+fn give_up(shared: &Shared, batch: &Batch, settlements: &[Settlement], error: &Error) {
     shared.counters.broker_errors.add(1);
-    tracing::error!(%error, attempts = batch.len(), "the broker refuses to settle; the tasks will be handed out again");
+    let attempts = settlements.len();
+    tracing::error!(%error, attempts, "the broker cannot settle this; the tasks will be handed out again");
+    shared.lease_lost(&batch.queue, batch.owner);
 }

@@ -1,14 +1,11 @@
 //! Waiting for work: a blocking pop of doorbells, never of tasks, on connections of their own.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use redis::{Pipeline, RedisResult, Value, aio::MultiplexedConnection};
 use taskq_core::{QueueName, Result, id::Owner};
 
-use super::{broker::prefix_of, failure::failed, fresh::Fresh, link::Link};
+use super::{broker::prefix_of, link::Link, resting::Resting};
 
 /// How much longer than asked a blocking pop may take before its connection counts as dead.
 const WATCHDOG: Duration = Duration::from_secs(1);
@@ -16,13 +13,9 @@ const WATCHDOG: Duration = Duration::from_secs(1);
 /// The shortest block: zero would mean for ever.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-/// Most connections that rest: more than a worker has lanes.
-const RESTING: usize = 16;
-
-/// Connections that nobody waits on at the moment. One that is waited on belongs to its waiter, and is dropped with it:
-/// a driver that gives up on a blocking command leaves it running on the server.
+/// The connections on which work was waited for.
 #[derive(Debug, Default)]
-pub(super) struct Bells(Mutex<Vec<MultiplexedConnection>>);
+pub(super) struct Bells(Resting);
 
 /// Which bell rang, by its place among those waited for, and what it brought.
 pub(super) type Ring = (usize, Vec<u8>);
@@ -49,16 +42,20 @@ impl Bells {
             commands.cmd("ZADD").arg(idle).arg("XX").arg("INCR").arg("0.5").arg(owner.to_string());
         }
         commands.cmd("BLPOP").arg(&bells).arg(bound.max(SHORTEST).as_secs_f64());
-        let connection = match self.rested() {
+        let generation = link.generation().await?;
+        let connection = match self.0.take(generation) {
             Some(rested) => rested,
-            None => Fresh::open(link.client(), link.shown(), None).await?.into_connection(),
+            None => link.another().await?,
         };
-        let rung = self.pop(link, connection, &commands, bound).await;
+        let rung = tokio::select! {
+            rung = self.pop(link, generation, connection, &commands, bound) => rung,
+            // The server may be another one now, and ring nobody here. What a ring brings comes again with the next claim.
+            () = link.is_replaced(generation) => return Ok(None),
+        };
         if rung.is_err() {
-            // It broke while it rested, perhaps, and so did those that rested beside it.
-            self.resting().clear();
+            self.0.clear();
         }
-        let rung = rung.map_err(|error| failed("wait for work at", link.shown(), error))?;
+        let rung = rung.map_err(|error| link.lost_beside("wait for work at", generation, error))?;
         Ok(rung.and_then(|(bell, brought)| Some((bells.iter().position(|name| *name == bell)?, brought))))
     }
 
@@ -66,6 +63,7 @@ impl Bells {
     async fn pop(
         &self,
         link: &Link,
+        generation: u64,
         mut connection: MultiplexedConnection,
         commands: &Pipeline,
         bound: Duration,
@@ -82,22 +80,7 @@ impl Bells {
                 return Err(error.clone().into());
             }
         }
-        self.rest(connection);
+        self.0.put(generation, connection);
         redis::from_redis_value(answers.pop().unwrap_or(Value::Nil)).map_err(Into::into)
-    }
-
-    fn rested(&self) -> Option<MultiplexedConnection> {
-        self.resting().pop()
-    }
-
-    fn rest(&self, connection: MultiplexedConnection) {
-        let mut resting = self.resting();
-        if resting.len() < RESTING {
-            resting.push(connection);
-        }
-    }
-
-    fn resting(&self) -> MutexGuard<'_, Vec<MultiplexedConnection>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,7 @@
 //! The broker's contract on Redis: each method encodes, runs one script a queue, and reads its answer.
 
 use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -22,13 +21,18 @@ use super::{
     batches::Batches,
     bells::Bells,
     element::{self, Element},
+    enqueue::{Listed, Route},
+    gate::Gate,
     held::{Holdings, batch_of, token, token_arguments},
     layout::Layout,
     link::Link,
     listener::Listener,
-    lookup, reply,
+    lookup,
+    replicated::Replicated,
+    reply,
     script::{Script, Time},
     successes::Successes,
+    witness::Witness,
 };
 
 /// Bytes that one script should move, for it must not hold up the server.
@@ -39,17 +43,12 @@ const STEP_BYTES: usize = 1024 * 1024;
 pub(super) struct RedisBroker {
     pub(super) link: Link,
     pub(super) namespace: String,
-    batches: Batches,
+    pub(super) batches: Batches,
     bells: Bells,
-    listener: Listener,
-    listed: Mutex<Listed>,
-}
-
-/// Queues that were entered into the list of queues on the present connection.
-#[derive(Debug, Default)]
-struct Listed {
-    generation: u64,
-    queues: HashSet<QueueName>,
+    witness: Witness,
+    pub(super) replicated: Replicated,
+    pub(super) listener: Listener,
+    pub(super) listed: Mutex<Listed>,
 }
 
 /// What a first glance tells of a task.
@@ -67,14 +66,22 @@ pub(super) fn prefix_of(namespace: &str, queue: &QueueName) -> String {
 }
 
 impl RedisBroker {
-    pub(super) async fn open(address: Address, clock: Clock, time: Time, layout: Layout) -> Result<Self> {
-        let link = Link::open(&address, clock, time, layout).await?;
+    pub(super) async fn open(
+        address: Address,
+        clock: Clock,
+        time: Time,
+        layout: Layout,
+        gate: Arc<Gate>,
+    ) -> Result<Self> {
+        let link = Link::open(address, clock, time, layout, gate).await?;
         let channel = format!("{}:told:{}", link.namespace(), taskq_core::WorkerId::generate());
         Ok(Self {
             namespace: link.namespace().to_string(),
             link,
             batches: Batches::default(),
             bells: Bells::default(),
+            witness: Witness::default(),
+            replicated: Replicated::default(),
             listener: Listener::new(channel),
             listed: Mutex::default(),
         })
@@ -90,29 +97,7 @@ impl RedisBroker {
         self.link.script(operation, script, &prefix_of(&self.namespace, queue), arguments).await
     }
 
-    /// Enters the queue into the list of queues, once a connection: a server that was restarted may have lost it.
-    async fn list_queue_once(&self, queue: &QueueName) -> Result<()> {
-        let generation = self.link.generation().await?;
-        if self.is_listed(generation, queue) {
-            return Ok(());
-        }
-        self.list_queue(queue).await?;
-        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        if listed.generation == generation {
-            listed.queues.insert(queue.clone());
-        }
-        Ok(())
-    }
-
-    fn is_listed(&self, generation: u64, queue: &QueueName) -> bool {
-        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        if listed.generation != generation {
-            *listed = Listed { generation, queues: HashSet::new() };
-        }
-        listed.queues.contains(queue)
-    }
-
-    async fn list_queue(&self, queue: &QueueName) -> Result<()> {
+    pub(super) async fn list_queue(&self, queue: &QueueName) -> Result<()> {
         let set = format!("{}:queues", self.namespace);
         let listing = self.link.script("list a queue at", Script::List, &set, |command| {
             command.arg(queue.as_str());
@@ -120,18 +105,32 @@ impl RedisBroker {
         listing.await.map(drop)
     }
 
-    /// A lone task that nobody has enqueued before.
-    async fn enqueue_first(&self, queue: &QueueName, batch: BatchId, envelope: &Envelope) -> Result<Value> {
-        let expected = self.listener.expect(envelope.id.key.as_bytes());
-        let channel = if expected.is_some() { self.listener.channel() } else { "" };
-        let answer = self.run("enqueue at", Script::EnqueueOne, queue, |command| {
-            arguments::one(command, batch, envelope, channel);
-        });
-        let answer = answer.await?;
-        if let Some(interest) = expected {
-            self.listener.keep(interest);
+    /// Notes what the server has acknowledged.
+    fn acknowledged(&self, envelope: Option<&Envelope>, has_ended: bool) {
+        if let Some(envelope) = envelope {
+            self.witness.acknowledged(envelope, has_ended, self.link.clock().monotonic());
         }
-        Ok(answer)
+    }
+
+    /// After a reconnect: reports it if the server has lost what it had acknowledged.
+    async fn look_back(&self) -> Result<()> {
+        let generation = self.link.generation().await?;
+        let Some(newest) = self.witness.to_look_up(generation, self.link.clock().monotonic()) else { return Ok(()) };
+        let found = match self.look(&newest.id, "").await {
+            Ok(found) => found,
+            Err(error) => {
+                self.witness.again(newest);
+                return Err(error);
+            }
+        };
+        if found.is_none_or(|snapshot| newest.has_ended && !snapshot.state.is_final()) {
+            tracing::error!(
+                server = self.link.shown(),
+                task = %newest.id,
+                "the server has lost its last moments: what it acknowledged in them is gone, or runs again; see appendfsync"
+            );
+        }
+        Ok(())
     }
 
     /// Asks to be told of the end of a task.
@@ -261,44 +260,29 @@ impl Broker for RedisBroker {
     }
 
     async fn enqueue(&self, queue: &QueueName, batch: BatchId, envelopes: &[Envelope]) -> Result<Vec<Accepted>> {
-        if envelopes.is_empty() {
-            return Ok(Vec::new());
-        }
-        if envelopes.len() > limits::ENQUEUE_CHUNK {
-            let cure = format!("{} envelopes in one batch; send at most {}", envelopes.len(), limits::ENQUEUE_CHUNK);
-            return Err(Error::invalid("enqueue to", queue, cure));
-        }
-        self.list_queue_once(queue).await?;
-        let answer = match (envelopes, envelopes.iter().all(arguments::is_plain)) {
-            ([envelope], true) if envelope.is_tracked() => match self.batches.is_first(self.link.clock(), batch) {
-                true => self.enqueue_first(queue, batch, envelope).await?,
-                false => {
-                    self.run("enqueue at", Script::EnqueueEach, queue, |command| {
-                        arguments::again(command, batch, envelope)
-                    })
-                    .await?
-                }
-            },
-            (_, true) => {
-                self.run("enqueue at", Script::Enqueue, queue, |command| arguments::plain(command, batch, envelopes))
-                    .await?
-            }
-            (_, false) => {
-                self.run("enqueue at", Script::EnqueueEach, queue, |command| arguments::each(command, batch, envelopes))
-                    .await?
-            }
-        };
-        match answer {
-            Value::Int(1) => Ok(vec![Accepted::Created; envelopes.len()]),
-            Value::Int(_) => Ok(vec![Accepted::Duplicate; envelopes.len()]),
-            answers => reply::array(answers)?.into_iter().map(accepted).collect(),
-        }
+        self.look_back().await?;
+        let accepted = self.accept(Route::Shared, queue, batch, envelopes).await?;
+        self.acknowledged(last_accepted(&accepted, envelopes), false);
+        Ok(accepted)
     }
 
-    async fn join(&self, owner: Owner, queue: &QueueName) -> Result<()> {
+    async fn enqueue_replicated(
+        &self,
+        queue: &QueueName,
+        batch: BatchId,
+        envelopes: &[Envelope],
+        replicas: u8,
+    ) -> Result<Vec<Accepted>> {
+        self.look_back().await?;
+        let accepted = self.accept(Route::Replicated(replicas), queue, batch, envelopes).await?;
+        self.acknowledged(last_accepted(&accepted, envelopes), false);
+        Ok(accepted)
+    }
+
+    async fn join(&self, owner: Owner, queue: &QueueName, lease: Duration) -> Result<()> {
         self.list_queue(queue).await?;
         let answer = self.run("join at", Script::Join, queue, |command| {
-            command.arg(owner.to_string());
+            command.arg(owner.to_string()).arg(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
         });
         match reply::integer(&answer.await?)? {
             1 => Ok(()),
@@ -323,6 +307,7 @@ impl Broker for RedisBroker {
     }
 
     async fn claim(&self, owner: Owner, queue: &QueueName, count: usize, number: ClaimNumber) -> Result<ClaimAnswer> {
+        self.look_back().await?;
         let count = count.min(limits::CLAIM_BATCH);
         let answer = self.run("claim at", Script::Claim, queue, |command| {
             command.arg(owner.to_string()).arg(count).arg(number.0);
@@ -357,6 +342,9 @@ impl Broker for RedisBroker {
         for step in bounded(settlements) {
             settled.extend(self.settle_step(owner, queue, step).await?);
         }
+        let is_end = |(_, settlement): &(&Settled, &Settlement)| matches!(settlement.ending, Ending::Succeeded(_));
+        let applied = settled.iter().zip(settlements).filter(|(settled, _)| **settled == Settled::Applied);
+        self.acknowledged(applied.filter(is_end).last().map(|(_, settlement)| &*settlement.envelope), true);
         Ok(settled)
     }
 
@@ -423,7 +411,7 @@ impl Broker for RedisBroker {
     async fn wait(&self, id: &TaskId, bound: Duration) -> Result<Option<Snapshot>> {
         let clock = self.link.clock();
         let end = clock.monotonic() + bound;
-        let interest = self.listener.interest(self.link.client(), clock, id.key.to_bytes()).await;
+        let interest = self.listener.interest(&self.link, id.key.to_bytes()).await;
         loop {
             let told = interest.told();
             tokio::pin!(told);
@@ -488,6 +476,12 @@ fn is_over(snapshot: &Snapshot) -> bool {
     snapshot.state.is_final() || snapshot.state == taskq_core::State::Untracked
 }
 
+/// The last envelope that the server has: one whose unique key another task holds was not accepted.
+fn last_accepted<'a>(accepted: &[Accepted], envelopes: &'a [Envelope]) -> Option<&'a Envelope> {
+    let mut pairs = accepted.iter().zip(envelopes);
+    pairs.rfind(|(accepted, _)| !matches!(accepted, Accepted::Held(_))).map(|(_, envelope)| envelope)
+}
+
 fn millis(number: i64) -> Option<Duration> {
     u64::try_from(number).ok().map(Duration::from_millis)
 }
@@ -510,25 +504,6 @@ fn bounded(mut settlements: &[Settlement]) -> Vec<&[Settlement]> {
 }
 
 // Answers -------------------------------------------------------------------------------------------------
-
-fn accepted(answer: Value) -> Result<Accepted> {
-    let mut fields = reply::array(answer)?.into_iter();
-    let what = fields.next().ok_or_else(|| reply::wrong("an answer")).and_then(reply::text)?;
-    let other = || -> Result<TaskKey> {
-        fields
-            .next()
-            .ok_or_else(|| reply::wrong("a key"))
-            .and_then(reply::bytes)
-            .and_then(|key| TaskKey::from_bytes(&key))
-    };
-    match what.as_str() {
-        "c" => Ok(Accepted::Created),
-        "d" => Ok(Accepted::Duplicate),
-        "h" => Ok(Accepted::Held({ other }()?)),
-        "r" => Ok(Accepted::Replaced({ other }()?)),
-        _ => Err(reply::wrong("c, d, h or r")),
-    }
-}
 
 fn settled(flags: &[u8]) -> Result<Vec<Settled>> {
     let settled = |byte: &u8| if *byte == b'1' { Settled::Applied } else { Settled::Fenced };

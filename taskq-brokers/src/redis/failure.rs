@@ -15,9 +15,16 @@ pub(super) fn breaks_connection(error: &RedisError) -> bool {
         || error.is_connection_dropped()
         || error.is_unrecoverable_error()
         || matches!(error.kind(), DriverKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown))
+        || is_of_replica(error)
 }
 
-fn kind(error: &RedisError) -> ErrorKind {
+/// Whether the server refuses writes since it is a replica. A script's own refusal tells it only in its text.
+pub(super) fn is_of_replica(error: &RedisError) -> bool {
+    let text = error.to_string();
+    ["READONLY", "readonly replica", "read only replica"].iter().any(|words| text.contains(words))
+}
+
+pub(super) fn kind(error: &RedisError) -> ErrorKind {
     match (error.kind(), error.code().unwrap_or_default()) {
         (DriverKind::AuthenticationFailed, _) | (_, "NOAUTH" | "WRONGPASS" | "NOPERM") => ErrorKind::Refused,
         (_, "OOM" | "MISCONF") => ErrorKind::Full,
@@ -52,7 +59,7 @@ fn of_text(error: &RedisError) -> ErrorKind {
         ErrorKind::Full
     } else if text.contains("can't run this command") || text.contains("No permissions") || text.contains("NOPERM") {
         ErrorKind::Refused
-    } else if text.contains("READONLY") {
+    } else if is_of_replica(error) {
         ErrorKind::Unavailable
     } else {
         ErrorKind::Internal

@@ -8,7 +8,7 @@ use taskq_core::Result;
 use super::{failure::failed, script::Scripts};
 
 /// How long a connection may take to open.
-const CONNECT: Duration = Duration::from_secs(3);
+pub(super) const CONNECT: Duration = Duration::from_secs(3);
 
 /// A connection before its first use.
 #[derive(Debug)]

@@ -156,7 +156,7 @@ mod tests {
         let accepted = from.broker().enqueue(&queue, BatchId::generate(), slice::from_ref(&envelope)).await;
         assert_eq!(accepted.expect("enqueues"), [Accepted::Created]);
         let owner = Owner { worker: WorkerId::generate(), term: 0 };
-        to.broker().join(owner, &queue).await.expect("joins");
+        to.broker().join(owner, &queue, taskq_core::limits::LEASE).await.expect("joins");
         let claimed = to.broker().claim(owner, &queue, 9, ClaimNumber(1)).await.expect("claims").claimed;
         assert_eq!(claimed.iter().map(|claimed| &claimed.envelope.id).collect::<Vec<_>>(), [&envelope.id]);
     }

@@ -11,15 +11,20 @@ use std::{
     time::Duration,
 };
 
-use redis::{Arg, Client, Cmd, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
-use taskq_core::{Clock, Error, ErrorKind, Namespace, Result, retry::fraction};
+use futures_util::future::{BoxFuture, join};
+use redis::{Arg, Cmd, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
+use taskq_core::{Clock, Error, Namespace, Result};
+use tokio::sync::watch;
 
 use super::{
     address::Address,
-    failure::{breaks_connection, failed},
+    failure::{breaks_connection, failed, is_of_replica},
     fresh::Fresh,
+    gate::Gate,
     layout::{DataId, Layout},
+    origin::Origin,
     script::{Script, Scripts, Time},
+    sentinels::Place,
     server,
 };
 
@@ -35,23 +40,25 @@ const SILENCE: Duration = Duration::from_millis(1_200);
 /// A call given up sooner than this says nothing about the connection.
 const IMPATIENCE: Duration = Duration::from_millis(100);
 
-/// After a failed attempt to connect, the next one waits this long and up to as long again: at most four a second.
-const RECONNECT: Duration = Duration::from_millis(250);
+/// Where there are sentinels, nothing is acknowledged longer than this after one of them was asked whether the server is
+/// still the primary: one that was cut off, or stopped for a while, does not know by itself that it no longer is.
+const PROOF: Duration = Duration::from_secs(1);
 
 /// The connection for commands.
 #[derive(Debug)]
 pub(super) struct Link {
-    client: Client,
-    shown: String,
-    clock: Clock,
-    namespace: Namespace,
+    origin: Arc<Origin>,
     layout: Layout,
     scripts: Scripts,
     present: RwLock<Option<Present>>,
+    /// The newest generation, for whoever has connections beside this one.
+    newest: watch::Sender<u64>,
     opening: tokio::sync::Mutex<()>,
-    failed: Mutex<Option<Failed>>,
     /// What the server held when a connection was last opened.
     data: Mutex<Option<DataId>>,
+    /// When the present primary was last proven to be it, in milliseconds of the monotonic clock.
+    proven: AtomicU64,
+    proving: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +66,8 @@ struct Present {
     generation: u64,
     connection: MultiplexedConnection,
     silence: Arc<Silence>,
+    /// Which server it is, if sentinels told.
+    place: Option<Arc<Place>>,
 }
 
 /// Since when a connection has owed answers to callers who gave up: milliseconds of the monotonic clock, 0 if it does not.
@@ -83,7 +92,7 @@ impl UnderWay<'_> {
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        let now = self.link.clock.monotonic();
+        let now = self.link.clock().monotonic();
         if self.answered || now.saturating_sub(self.begun) < IMPATIENCE {
             return;
         }
@@ -98,49 +107,46 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// The last attempt to connect that failed.
-#[derive(Debug)]
-struct Failed {
-    again_at: Duration,
-    kind: ErrorKind,
-    text: String,
-}
-
 impl Link {
-    pub(super) async fn open(address: &Address, clock: Clock, time: Time, layout: Layout) -> Result<Self> {
+    pub(super) async fn open(
+        address: Address,
+        clock: Clock,
+        time: Time,
+        layout: Layout,
+        gate: Arc<Gate>,
+    ) -> Result<Self> {
+        let scripts = Scripts::new(time, address.namespace());
         let link = Self {
-            client: address.client()?,
-            shown: address.shown().to_owned(),
-            clock,
-            namespace: address.namespace().clone(),
+            origin: Arc::new(Origin::new(address, gate, clock)?),
             layout,
-            scripts: Scripts::new(time, address.namespace()),
+            scripts,
             present: RwLock::new(None),
+            newest: watch::Sender::new(0),
             opening: tokio::sync::Mutex::new(()),
-            failed: Mutex::new(None),
             data: Mutex::new(None),
+            proven: AtomicU64::new(0),
+            proving: tokio::sync::Mutex::new(()),
         };
-        let mut first = Fresh::open(&link.client, &link.shown, Some(RESPONSE)).await?;
-        server::check(&mut first).await?;
-        let connection = link.prepare(first).await?;
-        link.put(Present { generation: 0, connection, silence: Arc::default() });
+        let first = link.origin.gate().pass(link.connect_first()).await?;
+        link.put(first);
         Ok(link)
     }
 
-    pub(super) fn client(&self) -> &Client {
-        &self.client
+    /// The way to the server, for connections beside this one.
+    pub(super) fn origin(&self) -> &Arc<Origin> {
+        &self.origin
     }
 
     pub(super) fn clock(&self) -> &Clock {
-        &self.clock
+        self.origin.clock()
     }
 
     pub(super) fn shown(&self) -> &str {
-        &self.shown
+        self.origin.shown()
     }
 
     pub(super) fn namespace(&self) -> &Namespace {
-        &self.namespace
+        self.origin.address().namespace()
     }
 
     /// Which connection is the present one; connects if there is none. What was learned on another may no longer hold.
@@ -152,12 +158,31 @@ impl Link {
         }
     }
 
+    /// The generations to come.
+    pub(super) fn generations(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// Returns when another connection has taken the place of that one.
+    pub(super) async fn is_replaced(&self, generation: u64) {
+        let mut generations = self.generations();
+        // An error would mean that the sender is gone; it lives as long as self.
+        drop(generations.wait_for(|newest| *newest != generation).await);
+    }
+
+    /// A connection beside this one, as soon as it is its turn. A command on it may wait for ever.
+    pub(super) async fn another(&self) -> Result<MultiplexedConnection> {
+        self.origin.another().await.map(Fresh::into_connection)
+    }
+
     fn present(&self) -> Option<Present> {
         self.present.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn put(&self, present: Present) {
+        let generation = present.generation;
         *self.present.write().unwrap_or_else(PoisonError::into_inner) = Some(present);
+        self.newest.send_replace(generation);
     }
 
     async fn connected(&self) -> Result<Present> {
@@ -167,68 +192,59 @@ impl Link {
         }
     }
 
-    /// Opens the connection anew; many callers at once make one attempt.
+    /// Opens the connection anew; many callers at once make one attempt, and hear of its failure at once.
     async fn connect_once(&self) -> Result<Present> {
-        let _only = self.opening.lock().await;
+        let gate = self.origin.gate();
+        let seen = gate.failures();
+        let _only = tokio::select! {
+            biased;
+            error = gate.failure_after(seen) => return Err(error),
+            only = self.opening.lock() => only,
+        };
         if let Some(present) = self.present() {
             return Ok(present);
         }
-        self.recently_failed()?;
-        let generation = self.clock.monotonic().as_nanos() as u64;
-        match self.connect_again().await {
-            Ok(connection) => {
-                let present = Present { generation, connection, silence: Arc::default() };
-                self.put(present.clone());
-                Ok(present)
-            }
-            Err(error) => {
-                self.remember(&error, generation);
-                Err(error)
-            }
-        }
+        let present = gate.pass(self.connect_again()).await?;
+        self.put(present.clone());
+        Ok(present)
     }
 
-    fn recently_failed(&self) -> Result<()> {
-        match &*self.failed.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(failed) if self.clock.monotonic() < failed.again_at => {
-                Err(Error::new(failed.kind, "connect to", &self.shown).because(failed.text.clone()))
-            }
-            _ => Ok(()),
-        }
+    /// The first connection tells what kind of server it is.
+    async fn connect_first(&self) -> Result<Present> {
+        let (mut fresh, place) = self.origin.fresh(Some(RESPONSE)).await?;
+        server::check(&mut fresh).await?;
+        self.prepare(fresh, place).await
     }
 
-    fn remember(&self, error: &Error, seed: u64) {
-        let again_at = self.clock.monotonic() + RECONNECT + fraction(RECONNECT, seed);
-        let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-        let failed = Failed { again_at, kind: error.kind(), text };
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
-    }
-
-    async fn connect_again(&self) -> Result<MultiplexedConnection> {
-        self.prepare(Fresh::open(&self.client, &self.shown, Some(RESPONSE)).await?).await
+    async fn connect_again(&self) -> Result<Present> {
+        let (fresh, place) = self.origin.fresh(Some(RESPONSE)).await?;
+        self.prepare(fresh, place).await
     }
 
     /// Checks a new connection and loads the scripts.
-    async fn prepare(&self, mut fresh: Fresh<'_>) -> Result<MultiplexedConnection> {
-        let data = self.layout.check(&mut fresh, &self.namespace).await?;
+    async fn prepare(&self, mut fresh: Fresh<'_>, place: Option<Place>) -> Result<Present> {
+        let generation = (self.clock().monotonic().as_nanos() as u64).max(1);
+        self.proven.store(self.millis(), Ordering::Relaxed);
+        let data = self.layout.check(&mut fresh, self.namespace()).await?;
         self.compare(data);
         fresh.load(&self.scripts).await?;
-        Ok(fresh.into_connection())
+        let (connection, place) = (fresh.into_connection(), place.map(Arc::new));
+        Ok(Present { generation, connection, silence: Arc::default(), place })
     }
 
     fn compare(&self, data: DataId) {
         let before = self.data.lock().unwrap_or_else(PoisonError::into_inner).replace(data.clone());
         if before.is_some_and(|before| before != data) {
             tracing::error!(
-                server = self.shown,
-                namespace = %self.namespace,
+                server = self.shown(),
+                namespace = %self.namespace(),
                 "the server has lost its data: tasks and results from before are gone; set appendonly yes"
             );
         }
     }
 
     fn under_way(&self, present: &Present) -> UnderWay<'_> {
-        let (silence, begun) = (Arc::clone(&present.silence), self.clock.monotonic());
+        let (silence, begun) = (Arc::clone(&present.silence), self.clock().monotonic());
         UnderWay { link: self, generation: present.generation, silence, begun, answered: false }
     }
 
@@ -237,6 +253,57 @@ impl Link {
         let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
         if present.as_ref().is_some_and(|present| present.generation == generation) {
             *present = None;
+            drop(present);
+            self.origin.gate().doubt();
+        }
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.clock().monotonic().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn is_proven(&self) -> bool {
+        self.millis().saturating_sub(self.proven.load(Ordering::Relaxed)) < PROOF.as_millis() as u64
+    }
+
+    /// What has to be asked beside a call before its answer counts: `true` if the server is no longer the primary.
+    fn doubt<'a>(&'a self, present: &Present) -> Option<BoxFuture<'a, bool>> {
+        let place = present.place.clone()?;
+        let (sentinels, generation) = (self.origin.sentinels()?, present.generation);
+        if self.is_proven() {
+            return None;
+        }
+        Some(Box::pin(async move {
+            let _only = self.proving.lock().await;
+            if self.present().is_none_or(|present| present.generation != generation) {
+                return true;
+            }
+            if self.is_proven() {
+                return false;
+            }
+            let is_demoted = sentinels.have_another_than(&place).await;
+            self.proven.store(self.millis(), Ordering::Relaxed);
+            if is_demoted {
+                tracing::warn!(
+                    server = self.shown(),
+                    host = place.host,
+                    port = place.port,
+                    "it is no longer the primary"
+                );
+                self.broken(generation);
+            }
+            is_demoted
+        }))
+    }
+
+    /// Sends a command. An answer counts only if the server is the primary.
+    async fn answer(&self, present: &mut Present, command: &Cmd) -> Result<Value, RedisError> {
+        match self.doubt(present) {
+            None => refusal(present.connection.send_packed_command(command).await),
+            Some(doubt) => match join(present.connection.send_packed_command(command), doubt).await {
+                (answer, false) => refusal(answer),
+                (_, true) => Err((redis::ErrorKind::Io, "the sentinels name another primary").into()),
+            },
         }
     }
 
@@ -244,7 +311,7 @@ impl Link {
     pub(super) async fn command(&self, operation: &'static str, command: &Cmd) -> Result<Value> {
         let mut present = self.connected().await?;
         let under_way = self.under_way(&present);
-        let answer = refusal(present.connection.send_packed_command(command).await);
+        let answer = self.answer(&mut present, command).await;
         under_way.answered();
         answer.map_err(|error| self.lost(operation, present.generation, error))
     }
@@ -258,17 +325,13 @@ impl Link {
         arguments: impl FnOnce(&mut Cmd),
     ) -> Result<Value> {
         let mut present = self.connected().await?;
-        let mut command = Cmd::with_capacity(12, 384);
-        command.arg("EVALSHA");
-        command.arg(self.scripts.name(script)).arg(1).arg(prefix);
-        arguments(&mut command);
+        let command = self.call_of(script, prefix, arguments);
         let under_way = self.under_way(&present);
-        let answer = present.connection.send_packed_command(&command).await;
-        let answer = match refusal(answer) {
+        let answer = match self.answer(&mut present, &command).await {
             // The server has forgotten its scripts: it was restarted or flushed. The source can be forgotten by nobody.
-            Err(error) if error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript) => {
-                let whole = with_source(&command, &self.scripts.sources()[script as usize]);
-                refusal(present.connection.send_packed_command(&whole).await)
+            Err(error) if is_forgotten(&error) => {
+                let whole = self.with_source(&command, script);
+                self.answer(&mut present, &whole).await
             }
             answer => answer,
         };
@@ -276,30 +339,54 @@ impl Link {
         answer.map_err(|error| self.lost(operation, present.generation, error))
     }
 
+    /// The call of a script by its name.
+    pub(super) fn call_of(&self, script: Script, prefix: &str, arguments: impl FnOnce(&mut Cmd)) -> Cmd {
+        let mut command = Cmd::with_capacity(12, 384);
+        command.arg("EVALSHA");
+        command.arg(self.scripts.name(script)).arg(1).arg(prefix);
+        arguments(&mut command);
+        command
+    }
+
+    /// The same call with the script's source instead of its name.
+    pub(super) fn with_source(&self, command: &Cmd, script: Script) -> Cmd {
+        let mut whole = redis::cmd("EVAL");
+        whole.arg(&self.scripts.sources()[script as usize]);
+        for argument in command.args_iter().skip(2) {
+            if let Arg::Simple(bytes) = argument {
+                whole.arg(bytes);
+            }
+        }
+        whole
+    }
+
     fn lost(&self, operation: &'static str, generation: u64, error: RedisError) -> Error {
         if breaks_connection(&error) {
             self.broken(generation);
         }
-        failed(operation, &self.shown, error)
+        failed(operation, self.shown(), error)
+    }
+
+    /// The same of a connection that was opened beside that generation: what broke may be that connection alone.
+    pub(super) fn lost_beside(&self, operation: &'static str, generation: u64, error: RedisError) -> Error {
+        if is_of_replica(&error) {
+            self.broken(generation);
+        } else if breaks_connection(&error) {
+            self.origin.gate().doubt();
+        }
+        failed(operation, self.shown(), error)
     }
 }
 
+/// Whether the server does not know the script: it was restarted, flushed, or is another one.
+pub(super) fn is_forgotten(error: &RedisError) -> bool {
+    error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
 /// What the server refuses comes as a value.
-fn refusal(answer: Result<Value, RedisError>) -> Result<Value, RedisError> {
+pub(super) fn refusal(answer: Result<Value, RedisError>) -> Result<Value, RedisError> {
     match answer {
         Ok(Value::ServerError(error)) => Err(error.into()),
         answer => answer,
     }
-}
-
-/// The same call of a script, with its source instead of its name.
-fn with_source(command: &Cmd, source: &str) -> Cmd {
-    let mut whole = redis::cmd("EVAL");
-    whole.arg(source);
-    for argument in command.args_iter().skip(2) {
-        if let Arg::Simple(bytes) = argument {
-            whole.arg(bytes);
-        }
-    }
-    whole
 }

@@ -15,14 +15,14 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use redis::Client;
-use taskq_core::Clock;
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
 };
 
-/// Pause after a subscription has broken.
+use super::{link::Link, origin::Origin};
+
+/// Longest pause after a subscription has broken: at random, so that not all that broke together come back together.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The longest that a first waiter waits for the subscription; after it, looking now and then must do.
@@ -163,14 +163,14 @@ impl Listener {
     }
 
     /// Begins to listen for a key; returns when the subscription stands, or after a second without one.
-    pub(super) async fn interest(&self, client: &Client, clock: &Clock, key: Vec<u8>) -> Interest {
-        self.start(client, clock);
+    pub(super) async fn interest(&self, link: &Link, key: Vec<u8>) -> Interest {
+        self.start(link);
         self.habit.store(HABIT, Relaxed);
         let interest = self.waiting.interest(key);
         self.expected().retain(|expected| expected.key != interest.key);
         let mut subscribed = self.waiting.subscribed.subscribe();
         // Without a subscription the caller still looks for itself.
-        drop(clock.timeout(SUBSCRIBE, subscribed.wait_for(|subscribed| *subscribed != 0)).await);
+        drop(link.clock().timeout(SUBSCRIBE, subscribed.wait_for(|subscribed| *subscribed != 0)).await);
         interest
     }
 
@@ -200,11 +200,12 @@ impl Listener {
         self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&self, client: &Client, clock: &Clock) {
+    fn start(&self, link: &Link) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if running.as_ref().is_none_or(JoinHandle::is_finished) {
-            let listening = listen(client.clone(), clock.clone(), self.channel.clone(), Arc::clone(&self.waiting));
-            *running = Some(clock.spawn("redis listener", listening));
+            let (origin, generations) = (Arc::clone(link.origin()), link.generations());
+            let listening = listen(origin, generations, self.channel.clone(), Arc::clone(&self.waiting));
+            *running = Some(link.clock().spawn("redis listener", listening));
         }
     }
 }
@@ -217,21 +218,32 @@ impl Drop for Listener {
     }
 }
 
-/// Subscribes, passes on what it hears, and subscribes again when that breaks.
-async fn listen(client: Client, clock: Clock, channel: String, waiting: Arc<Waiting>) {
+/// Subscribes, passes on what it hears, and subscribes again when that breaks, or when the link has been rebuilt: the
+/// server may be another one.
+async fn listen(origin: Arc<Origin>, mut generations: watch::Receiver<u64>, channel: String, waiting: Arc<Waiting>) {
     for number in 1.. {
-        if let Ok(mut subscription) = client.get_async_pubsub().await
+        generations.mark_unchanged();
+        if let Ok(mut subscription) = origin.subscription().await
             && subscription.subscribe(&channel).await.is_ok()
         {
             waiting.subscribed.send_replace(number);
             // What ended while nobody listened was told to nobody.
             waiting.told_all();
             let mut messages = subscription.on_message();
-            while let Some(message) = messages.next().await {
-                waiting.told(message.get_payload_bytes());
+            let is_broken = loop {
+                tokio::select! {
+                    message = messages.next() => match message {
+                        Some(message) => waiting.told(message.get_payload_bytes()),
+                        None => break true,
+                    },
+                    changed = generations.changed() => break changed.is_err(),
+                }
+            };
+            if is_broken {
+                origin.gate().doubt();
             }
         }
         waiting.subscribed.send_replace(0);
-        clock.sleep(PAUSE).await;
+        origin.clock().sleep(origin.gate().jitter(PAUSE)).await;
     }
 }

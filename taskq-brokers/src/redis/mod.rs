@@ -1,4 +1,4 @@
-//! Redis and Valkey: `redis://` and `rediss://`.
+//! Redis and Valkey: `redis://` and `rediss://`, or `redis-sentinel://` and `rediss-sentinel://`.
 //!
 //! All keys of one queue share one hash tag, and every transition is one Lua script on that tag: see `scripts/`.
 
@@ -8,9 +8,11 @@ mod batches;
 mod bells;
 mod broker;
 mod element;
+mod enqueue;
 mod failure;
 mod families;
 mod fresh;
+mod gate;
 mod held;
 mod inspect;
 #[cfg(feature = "instructions")]
@@ -20,11 +22,17 @@ mod layout;
 mod link;
 mod listener;
 mod lookup;
+mod origin;
+mod replicated;
 mod reply;
+mod resting;
 mod rows;
 mod script;
+mod sentinels;
 mod server;
+mod service;
 mod successes;
+mod witness;
 
 use std::sync::Arc;
 
@@ -33,6 +41,7 @@ use taskq_core::{Clock, Connection, Result, connection::Opener};
 
 use address::Address;
 use broker::RedisBroker;
+use gate::Gate;
 use layout::Layout;
 use script::Time;
 
@@ -42,6 +51,8 @@ use crate::patch::Patch;
 ///
 /// `?namespace=name` prefixes every key (default `taskq`); `?ca=/path.pem` trusts this authority instead of the common
 /// ones.
+///
+/// `redis-sentinel://user:password@host1,host2:26380/NAME` asks these sentinels where the primary of the service is.
 ///
 /// # Errors
 /// `InvalidInput` for a wrong URL, `Unavailable` if the server cannot be reached, `Refused` for wrong credentials or an
@@ -64,13 +75,26 @@ pub async fn connect_with_patch(url: &str, clock: Clock, patch: Patch) -> Result
     open(Address::parse(url)?, clock, Time::Shifted(patch), Layout::PRESENT).await
 }
 
+/// What is opened from one another shares a gate.
+async fn open(address: Address, clock: Clock, time: Time, layout: Layout) -> Result<Connection> {
+    let gate = Arc::new(Gate::new(clock.clone()));
+    open_behind(gate, address, clock, time, layout).await
+}
+
 /// Boxed, since what it opens can open itself again.
-fn open(address: Address, clock: Clock, time: Time, layout: Layout) -> BoxFuture<'static, Result<Connection>> {
+fn open_behind(
+    gate: Arc<Gate>,
+    address: Address,
+    clock: Clock,
+    time: Time,
+    layout: Layout,
+) -> BoxFuture<'static, Result<Connection>> {
     Box::pin(async move {
         let shown: Arc<str> = address.shown().into();
-        let broker = RedisBroker::open(address.clone(), clock.clone(), time, layout.clone()).await?;
-        let same_clock = clock.clone();
-        let opener: Opener = Arc::new(move || open(address.clone(), same_clock.clone(), time, layout.clone()));
+        let (again, same_clock) = (address.clone(), clock.clone());
+        let broker = RedisBroker::open(address, clock.clone(), time, layout.clone(), Arc::clone(&gate)).await?;
+        let opener: Opener =
+            Arc::new(move || open_behind(Arc::clone(&gate), again.clone(), same_clock.clone(), time, layout.clone()));
         Ok(Connection::new(Arc::new(broker), shown, clock, opener))
     })
 }

@@ -139,9 +139,9 @@ impl Broker for SqliteBroker {
         self.write("enqueue to", queue, move |step| enqueue::enqueue(step, &name, batch, &arrivals)).await
     }
 
-    async fn join(&self, owner: Owner, queue: &QueueName) -> Result<()> {
+    async fn join(&self, owner: Owner, queue: &QueueName, length: Duration) -> Result<()> {
         let name = queue.clone();
-        self.write("join", queue, move |step| lease::join(step, &name, owner)).await
+        self.write("join", queue, move |step| lease::join(step, &name, owner, length)).await
     }
 
     async fn beat(&self, beats: &[(Owner, QueueName)]) -> Result<Vec<BeatAnswer>> {

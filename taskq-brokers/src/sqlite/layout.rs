@@ -38,6 +38,12 @@ const HISTORY: &[Migration] = &[
         sql: "ALTER TABLE taskq_leases ADD COLUMN overtaken INTEGER NOT NULL DEFAULT 0",
         oldest: 1,
     },
+    Migration {
+        change: "each worker says how long its leases are",
+        // In milliseconds; what older programs write has the length that they know.
+        sql: "ALTER TABLE taskq_leases ADD COLUMN length INTEGER NOT NULL DEFAULT 4500",
+        oldest: 1,
+    },
 ];
 
 impl Layout {
@@ -141,6 +147,7 @@ mod tests {
 
     const FIRST: Migration = HISTORY[0];
     const SECOND: Migration = HISTORY[1];
+    const THIRD: Migration = HISTORY[2];
     /// Adds a column with a default and an index: whoever does not know them can go on.
     const ADDS: Migration = Migration {
         change: "notes on tasks",
@@ -150,11 +157,11 @@ mod tests {
     };
     /// Renames a column: no older program can work with it.
     const BREAKS: Migration =
-        Migration { change: "another name", sql: "ALTER TABLE taskq_tasks RENAME COLUMN reason TO cause;", oldest: 4 };
+        Migration { change: "another name", sql: "ALTER TABLE taskq_tasks RENAME COLUMN reason TO cause;", oldest: 5 };
 
-    const OLD: Layout = Layout::of(&[FIRST, SECOND]);
-    const NEW: Layout = Layout::of(&[FIRST, SECOND, ADDS]);
-    const INCOMPATIBLE: Layout = Layout::of(&[FIRST, SECOND, ADDS, BREAKS]);
+    const OLD: Layout = Layout::of(&[FIRST, SECOND, THIRD]);
+    const NEW: Layout = Layout::of(&[FIRST, SECOND, THIRD, ADDS]);
+    const INCOMPATIBLE: Layout = Layout::of(&[FIRST, SECOND, THIRD, ADDS, BREAKS]);
 
     async fn open(file: &Path, layout: Layout) -> taskq_core::Result<Connection> {
         let address = Address::parse(&format!("sqlite://{}", file.display())).expect("valid");
@@ -171,7 +178,7 @@ mod tests {
     async fn run_one(connection: &Connection) -> TaskId {
         let (broker, queue) = (connection.broker(), QueueName::new("q").expect("valid"));
         let owner = Owner { worker: WorkerId::generate(), term: 0 };
-        broker.join(owner, &queue).await.expect("joins");
+        broker.join(owner, &queue, taskq_core::limits::LEASE).await.expect("joins");
         let claimed = broker.claim(owner, &queue, 1, ClaimNumber(1)).await.expect("claims").claimed.remove(0);
         let id = claimed.envelope.id.clone();
         let result = Payload::encode("encode", &1, 10).expect("small");
@@ -185,9 +192,9 @@ mod tests {
     async fn old_and_new_work_side_by_side_on_a_file_that_only_gained_something() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.db");
-        let old = open(&file, OLD).await.expect("creates version 2");
+        let old = open(&file, OLD).await.expect("creates version 3");
         let before = enqueue(&old).await.expect("enqueues");
-        let new = open(&file, NEW).await.expect("migrates to version 3 while the old one runs");
+        let new = open(&file, NEW).await.expect("migrates to version 4 while the old one runs");
         for (from, to) in [(&old, &new), (&new, &old), (&old, &old)] {
             enqueue(from).await.expect("enqueues");
             let ran = run_one(to).await;
@@ -196,7 +203,7 @@ mod tests {
         }
         run_one(&old).await;
         let seen = new.broker().find(&before).await.expect("finds").expect("known");
-        assert_eq!(seen.state, State::Succeeded, "what version 2 accepted is done");
+        assert_eq!(seen.state, State::Succeeded, "what version 3 accepted is done");
         open(&file, OLD).await.expect("an old program may even start anew");
     }
 
@@ -204,9 +211,9 @@ mod tests {
     async fn an_old_program_stops_when_the_file_changes_its_rules_and_is_refused_afterwards() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.db");
-        let old = open(&file, OLD).await.expect("creates version 2");
+        let old = open(&file, OLD).await.expect("creates version 3");
         let id = enqueue(&old).await.expect("enqueues");
-        let newest = open(&file, INCOMPATIBLE).await.expect("migrates to version 4 in one go");
+        let newest = open(&file, INCOMPATIBLE).await.expect("migrates to version 5 in one go");
         let error = enqueue(&old).await.expect_err("would not understand the file");
         assert_eq!(error.kind(), ErrorKind::Layout);
         let error = old.broker().find(&id).await.expect_err("looks for a column that has another name");
@@ -214,7 +221,7 @@ mod tests {
         let error = open(&file, NEW).await.expect_err("too old");
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Layout, false));
         let text = error.to_string();
-        assert!(text.contains("(layout 4); this program knows up to 3: upgrade it"), "{text}");
+        assert!(text.contains("(layout 5); this program knows up to 4: upgrade it"), "{text}");
         assert!(text.contains("x.db"), "{text}");
         run_one(&newest).await;
     }
@@ -224,17 +231,18 @@ mod tests {
         const FAILS: Layout = Layout::of(&[
             FIRST,
             SECOND,
+            THIRD,
             ADDS,
-            Migration { change: "nonsense", sql: "ALTER TABLE nowhere ADD x", oldest: 4 },
+            Migration { change: "nonsense", sql: "ALTER TABLE nowhere ADD x", oldest: 5 },
         ]);
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.db");
-        drop(open(&file, OLD).await.expect("creates version 2"));
-        open(&file, FAILS).await.expect_err("the fourth version cannot be made");
-        let old = open(&file, OLD).await.expect("still version 2");
+        drop(open(&file, OLD).await.expect("creates version 3"));
+        open(&file, FAILS).await.expect_err("the fifth version cannot be made");
+        let old = open(&file, OLD).await.expect("still version 3");
         enqueue(&old).await.expect("enqueues");
         run_one(&old).await;
         let database = Database::open(&file).expect("opens");
-        assert_eq!(pragma(&database, "user_version"), Ok(2));
+        assert_eq!(pragma(&database, "user_version"), Ok(3));
     }
 }

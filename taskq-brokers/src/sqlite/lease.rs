@@ -2,12 +2,13 @@
 //!
 //! `taskq_tasks.lease` says which lease holds a running task, so that what a dead worker held is one index range.
 
+use std::time::Duration;
+
 use rusqlite::{OptionalExtension, params};
 use taskq_core::{
     broker::BeatAnswer,
     error::ErrorKind,
     id::{ClaimNumber, Owner, QueueName, TaskKey},
-    limits,
 };
 
 use super::{
@@ -18,8 +19,6 @@ use super::{
     task_row::{TaskRow, task_columns},
 };
 
-const LEASE_MILLIS: i64 = limits::LEASE.as_millis() as i64;
-
 /// A lease within a step.
 #[derive(Debug)]
 pub(super) struct Lease {
@@ -27,19 +26,21 @@ pub(super) struct Lease {
     /// Up to which number its owner's claims are over.
     pub(super) overtaken: i64,
     alive: bool,
+    /// How long each renewal lasts, in milliseconds.
+    length: i64,
 }
 
 impl Lease {
     fn find(step: &Step<'_>, queue: &QueueRow, owner: Owner) -> Result<Option<Self>, Failure> {
-        // in: queue, owner, boot, now; out: the lease, whether it lives, which of its claims are over
+        // in: queue, owner, boot, now; out: the lease, whether it lives, which of its claims are over, its length
         let found = step
             .sql(
-                "SELECT lease, boot = ?3 AND expires > ?4 AND expires <= ?4 + ?5, overtaken FROM taskq_leases
+                "SELECT lease, boot = ?3 AND expires > ?4 AND expires <= ?4 + length, overtaken, length FROM taskq_leases
                  WHERE queue = ?1 AND owner = ?2",
             )?
             .query_row(
-                params![queue.number, owner.to_string(), step.boot().id(), step.boot().millis(), LEASE_MILLIS],
-                |row| Ok(Self { number: row.get(0)?, alive: row.get(1)?, overtaken: row.get(2)? }),
+                params![queue.number, owner.to_string(), step.boot().id(), step.boot().millis()],
+                |row| Ok(Self { number: row.get(0)?, alive: row.get(1)?, overtaken: row.get(2)?, length: row.get(3)? }),
             )
             .optional()?;
         Ok(found)
@@ -59,27 +60,35 @@ impl Lease {
     }
 
     fn renew(&self, step: &Step<'_>) -> Result<(), Failure> {
-        // in: lease, end
-        step.sql("UPDATE taskq_leases SET expires = ?2 WHERE lease = ?1")?
-            .execute([self.number, step.boot().millis().saturating_add(LEASE_MILLIS)])?;
+        self.renew_for(step, self.length)
+    }
+
+    fn renew_for(&self, step: &Step<'_>, length: i64) -> Result<(), Failure> {
+        // in: lease, end, length
+        step.sql("UPDATE taskq_leases SET expires = ?2, length = ?3 WHERE lease = ?1")?.execute([
+            self.number,
+            step.boot().millis().saturating_add(length),
+            length,
+        ])?;
         Ok(())
     }
 }
 
 /// Begins a term. Repeating it renews; a term that lapsed cannot begin again.
-pub(super) fn join(step: &Step<'_>, name: &QueueName, owner: Owner) -> Result<(), Failure> {
+pub(super) fn join(step: &Step<'_>, name: &QueueName, owner: Owner, length: Duration) -> Result<(), Failure> {
     let queue = QueueRow::open(step, name)?;
+    let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
     match Lease::find(step, &queue, owner)? {
-        Some(lease) if lease.alive => lease.renew(step),
+        Some(lease) if lease.alive => lease.renew_for(step, length),
         Some(_) => {
             let text = format!("the term {} of this worker lapsed; join with the next one", owner.term);
             Err(Failure::new(ErrorKind::Fenced, text))
         }
         None => {
-            let expires = step.boot().millis().saturating_add(LEASE_MILLIS);
-            // in: queue, owner, boot, end; begins the lease
-            step.sql("INSERT INTO taskq_leases (queue, owner, boot, expires) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![queue.number, owner.to_string(), step.boot().id(), expires])?;
+            let expires = step.boot().millis().saturating_add(length);
+            // in: queue, owner, boot, end, length; begins the lease
+            step.sql("INSERT INTO taskq_leases (queue, owner, boot, expires, length) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![queue.number, owner.to_string(), step.boot().id(), expires, length])?;
             Ok(())
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
-use taskq_core::{broker::SweepAnswer, clock::Timestamp, id::QueueName, limits, state::DeadReason};
+use taskq_core::{broker::SweepAnswer, clock::Timestamp, id::QueueName, state::DeadReason};
 
 use super::{
     bounds::BATCH_MEMORY,
@@ -98,14 +98,13 @@ fn reclaim_one(
 }
 
 fn lapsed_leases(step: &Step<'_>, queue: &QueueRow) -> Result<Vec<i64>, Failure> {
-    // in: queue, boot, now, longest lease; out: leases that are over
+    // in: queue, boot, now; out: leases that are over
     let mut statement = step.sql(
-        "SELECT lease FROM taskq_leases WHERE queue = ?1 AND (boot <> ?2 OR expires <= ?3 OR expires > ?3 + ?4)
+        "SELECT lease FROM taskq_leases WHERE queue = ?1 AND (boot <> ?2 OR expires <= ?3 OR expires > ?3 + length)
          ORDER BY lease",
     )?;
     let boot = step.boot();
-    let longest = limits::LEASE.as_millis() as i64;
-    let rows = statement.query_map(params![queue.number, boot.id(), boot.millis(), longest], |row| row.get(0))?;
+    let rows = statement.query_map(params![queue.number, boot.id(), boot.millis()], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -168,14 +167,13 @@ pub(super) fn useful_in(
     // in: queue, own lease, boot, now; out: the earliest end of another's lease, one of another boot being over
     let by_boot: Option<i64> = step
         .sql(
-            "SELECT min(CASE WHEN boot = ?3 THEN expires ELSE ?4 END) FROM taskq_leases
+            "SELECT min(CASE WHEN boot = ?3 THEN min(expires, ?4 + length) ELSE ?4 END) FROM taskq_leases
              WHERE queue = ?1 AND lease IS NOT ?2",
         )?
         .query_row(params![queue.number, own_lease, boot.id(), boot.millis()], |row| row.get(0))
         .optional()?
         .flatten();
-    let by_boot = by_boot.map(|expires| {
-        Duration::from_millis(u64::try_from(expires.saturating_sub(boot.millis())).unwrap_or(0)).min(limits::LEASE)
-    });
+    let by_boot =
+        by_boot.map(|expires| Duration::from_millis(u64::try_from(expires.saturating_sub(boot.millis())).unwrap_or(0)));
     Ok(by_wall.into_iter().chain(by_boot).min())
 }

@@ -7,11 +7,11 @@ use taskq_core::{
     broker::{Claimed, Settled},
     id::{BatchId, ClaimNumber, Owner},
 };
-use taskq_test_support::{RedisConnection, RedisServer};
+use taskq_test_support::{Fault, FaultProxy, RedisConnection, RedisServer};
 
 use crate::{
     claim, claim_one, connect, enqueue, invocation, join, patient, persist, queue, settle, state, succeeded,
-    try_settle, until,
+    try_connect, try_settle, until,
 };
 
 const CYCLES: usize = 200;
@@ -200,4 +200,38 @@ async fn many_waits_at_once_leave_few_connections_and_a_restart_one_that_fails()
         wait().await.expect("waits");
     }
     until("one connection", || clients(&server, "cmd=blpop") == 1).await;
+}
+
+/// Whoever waits for a server that is away knocks softly, however many they are.
+#[tokio::test]
+async fn a_process_knocks_twice_a_second_at_most_while_the_server_is_away_and_all_go_on_when_it_is_back() {
+    let server = RedisServer::start();
+    let proxy = FaultProxy::start(server.port(), 1);
+    let url = format!("redis://127.0.0.1:{}", proxy.port());
+    let connection = try_connect(&url).await.expect("opens");
+    // As a worker has them: commands, a heartbeat's own, waits for work and a subscription.
+    let beside = connection.open_another().await.expect("opens");
+    let owner = join(&beside).await;
+    let before = proxy.accepted();
+    proxy.set(Fault::Refuse);
+    proxy.cut();
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let (client, waiting) = (patient(&connection), beside.clone());
+        callers.spawn(async move { client.enqueue(invocation()).await.map(drop) });
+        callers.spawn(async move {
+            let beats = [(owner, queue())];
+            persist(|| waiting.broker().beat(&beats)).await;
+            Ok(())
+        });
+    }
+    let away = Duration::from_secs(3);
+    assert!(tokio::time::timeout(away, callers.join_next()).await.is_err(), "nobody comes through");
+    let knocks = proxy.accepted() - before;
+    assert!((2..=2 * away.as_secs() + 2).contains(&knocks), "{knocks} in {away:?}");
+    proxy.set(Fault::None);
+    while let Some(ended) = callers.join_next().await {
+        ended.expect("ends").expect("no error is seen");
+    }
+    assert_eq!(connection.inspect().counts(&queue()).await.expect("counts").ready, 64);
 }

@@ -129,7 +129,7 @@ async fn one_that_was_scheduled_can_be_waited_for_and_leaves_nothing_behind() {
     crate::until("the wait", || server.command(&["HLEN", "taskq:{q}:w"]).integer() == 1).await;
     let owner = join(&connection).await;
     advance(&server, Duration::from_secs(6));
-    connection.broker().join(owner, &queue()).await.expect_err("the lease has lapsed");
+    connection.broker().join(owner, &queue(), taskq_core::limits::LEASE).await.expect_err("the lease has lapsed");
     let owner = join(&connection).await;
     let claimed = claim(&connection, owner, 1).await;
     settle(&connection, owner, &claimed[0], succeeded()).await;

@@ -129,3 +129,21 @@ async fn a_ring_that_comes_after_the_claim_that_answered_it_is_gone() {
     let late = connection.broker().work_arrived(&[(owner, queue())], Duration::from_millis(50)).await;
     assert!(late.expect("waits").is_empty(), "it would run twice");
 }
+
+#[tokio::test]
+async fn what_a_dead_worker_held_wakes_a_living_one_though_another_dead_one_waited_longer() {
+    let server = RedisServer::start();
+    let connection = connect_shifted(&server).await;
+    let holder = join(&connection).await;
+    let id = enqueue(&connection, invocation()).await;
+    claim_one(&connection, holder).await;
+    // It waits, dies, and its lease lives on for a while; behind it waits one that is alive.
+    wait_and_go(&server, &connection, join(&connection).await).await;
+    let living = join(&connection).await;
+    let waiting = wait(&server, &connection, living).await;
+    server.command(&["ZADD", "taskq:{q}:lease", "1", &holder.to_string()]);
+    assert_eq!(connection.broker().sweep(&queue(), 200).await.expect("sweeps").reclaimed, 1);
+    assert!(waiting.await.expect("ends").expect("is woken").is_empty());
+    let claimed = claim_one(&connection, living).await;
+    assert_eq!((&claimed.envelope.id, claimed.deliveries), (&id, 2));
+}

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use taskq_core::{
-    ErrorKind, State,
+    CancelAnswer, ErrorKind, State,
     broker::{Settled, SweepAnswer},
     id::ClaimNumber,
 };
@@ -48,6 +48,61 @@ async fn a_settlement_itself_renews_a_lease_that_lapsed_while_the_server_was_awa
     let settled = persist(|| try_settle(&connection, owner, &claimed, succeeded())).await;
     assert_eq!(settled, Settled::Applied);
     assert!(connection.broker().beat(&[(owner, queue())]).await.expect("beats")[0].alive);
+}
+
+/// A worker outlives its server's last moments, and what it was handed in them is handed out under no token twice.
+#[tokio::test]
+async fn a_token_of_moments_that_the_server_has_lost_ends_nobody_elses_attempt() {
+    let mut server = RedisServer::start();
+    let connection = connect(&server).await;
+    let owner = join(&connection).await;
+    let lost = enqueue(&connection, invocation()).await;
+    let other = enqueue(&connection, invocation()).await;
+    server.command(&["SAVE"]);
+    let of_lost = claim_one(&connection, owner).await;
+    assert_eq!(of_lost.envelope.id, lost);
+    server.kill();
+    server.restart();
+    // The same worker claims for the first time again, as far as the server knows, and is handed another task.
+    assert_eq!(persist(|| connection.broker().cancel(&lost)).await, CancelAnswer::Cancelled);
+    let of_other = claim_one(&connection, owner).await;
+    assert_eq!(of_other.envelope.id, other);
+    assert!(of_other.token > of_lost.token, "{:?} after {:?}", of_other.token, of_lost.token);
+    assert_eq!(try_settle(&connection, owner, &of_lost, succeeded()).await.expect("answers"), Settled::Fenced);
+    assert_eq!(state(&connection, &other).await, Some(State::Running));
+    assert_eq!(try_settle(&connection, owner, &of_other, succeeded()).await.expect("answers"), Settled::Applied);
+    assert_eq!(state(&connection, &lost).await, Some(State::Cancelled));
+}
+
+#[tokio::test]
+async fn a_server_that_lost_its_last_moments_is_reported_by_whom_it_had_acknowledged_something() {
+    let errors = Errors::default();
+    let _watching = tracing::subscriber::set_default(errors.clone());
+    let reported =
+        || errors.0.lock().expect("not poisoned").iter().filter(|text| text.contains("last moments")).count();
+    let mut server = RedisServer::start();
+    let (producer, worker, idle) = (connect(&server).await, connect(&server).await, connect(&server).await);
+    let (owner, line) = (join(&worker).await, queue());
+    enqueue(&producer, invocation()).await;
+    enqueue(&producer, invocation()).await;
+    server.command(&["SAVE"]);
+    // Nothing is lost: nothing is reported.
+    server.kill();
+    server.restart();
+    let client = patient(&producer);
+    let lost = client.enqueue(invocation()).await.expect("enqueues");
+    let claimed = persist(|| worker.broker().claim(owner, &line, 1, ClaimNumber(1))).await.claimed.remove(0);
+    assert_eq!(try_settle(&worker, owner, &claimed, succeeded()).await.expect("answers"), Settled::Applied);
+    assert_eq!(reported(), 0);
+    // The file is of before all that.
+    server.kill();
+    server.restart();
+    client.enqueue(invocation()).await.expect("enqueues");
+    assert_eq!(reported(), 1);
+    persist(|| worker.broker().claim(owner, &line, 1, ClaimNumber(2))).await;
+    assert_eq!(reported(), 2);
+    patient(&idle).enqueue(invocation()).await.expect("enqueues");
+    assert_eq!((reported(), client.find(lost.id()).await.expect("answers")), (2, None));
 }
 
 #[tokio::test]

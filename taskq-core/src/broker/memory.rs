@@ -135,8 +135,8 @@ impl Broker for MemoryBroker {
         Ok(self.step(queue, |queue, now| queue.enqueue(now, batch, envelopes)))
     }
 
-    async fn join(&self, owner: Owner, queue: &QueueName) -> Result<()> {
-        self.step(queue, |queue, now| queue.join(now, owner))
+    async fn join(&self, owner: Owner, queue: &QueueName, lease: Duration) -> Result<()> {
+        self.step(queue, |queue, now| queue.join(now, owner, lease))
     }
 
     async fn beat(&self, beats: &[(Owner, QueueName)]) -> Result<Vec<BeatAnswer>> {

@@ -120,7 +120,7 @@ pub async fn a_reused_worker_id_ends_nothing_of_its_former_self(stage: Stage) {
     let owner = stage.worker().await;
     let former = stage.claim_one(owner).await;
     stage.lapse().await;
-    stage.connection.broker().join(owner, &stage.queue).await.expect("its former lease is forgotten");
+    stage.connection.broker().join(owner, &stage.queue, limits::LEASE).await.expect("its former lease is forgotten");
     let present = stage.claim_one(owner).await;
     assert!(present.token > former.token, "tokens only grow");
     for ending in endings() {

@@ -6,7 +6,7 @@ use crate::{
     broker::{Ending, Settled},
     conformance::Stage,
     error::ErrorKind,
-    id::Owner,
+    id::{Owner, WorkerId},
     limits,
     state::{DeadReason, State},
 };
@@ -60,7 +60,7 @@ pub async fn a_worker_comes_back_with_its_next_term(stage: Stage) {
     let lost = stage.claim_one(former).await;
     stage.lapse().await;
     let present = Owner { term: former.term + 1, ..former };
-    stage.connection.broker().join(present, &stage.queue).await.expect("joins");
+    stage.connection.broker().join(present, &stage.queue, limits::LEASE).await.expect("joins");
     let claimed = stage.claim_one(present).await;
     assert_eq!(stage.succeed(former, &lost, 666).await, Settled::Fenced);
     assert_eq!(stage.succeed(present, &lost, 666).await, Settled::Fenced);
@@ -75,7 +75,7 @@ pub async fn a_lapsed_term_cannot_begin_again(stage: Stage) {
     let lost = stage.claim_one(owner).await;
     let join = |owner| {
         let (broker, queue) = (stage.connection.broker().clone(), stage.queue.clone());
-        async move { broker.join(owner, &queue).await }
+        async move { broker.join(owner, &queue, limits::LEASE).await }
     };
     stage.advance(limits::LEASE * 2 / 3).await;
     join(owner).await.expect("a repeated join is harmless");
@@ -144,7 +144,7 @@ pub async fn a_beat_tells_when_to_sweep(stage: Stage) {
 pub async fn a_lease_is_kept_per_queue(stage: Stage) {
     let other = stage.with_queue("other");
     let owner = stage.worker().await;
-    other.connection.broker().join(owner, &other.queue).await.expect("joins");
+    other.connection.broker().join(owner, &other.queue, limits::LEASE).await.expect("joins");
     other.enqueue_one().await;
     let claimed = other.claim_one(owner).await;
     for _ in 0..3 {
@@ -155,4 +155,33 @@ pub async fn a_lease_is_kept_per_queue(stage: Stage) {
     other.sweep().await;
     assert!(!stage.beat(owner).await);
     assert_eq!(other.succeed(owner, &claimed, 1).await, Settled::Applied);
+}
+
+/// Each worker says how long its lease is, and that is how long each of its heartbeats is good for.
+pub async fn a_lease_is_as_long_as_its_worker_asked_for(stage: Stage) {
+    let broker = stage.connection.broker();
+    let (short, long) = (Duration::from_secs(1), Duration::from_secs(60));
+    let join = async |lease| {
+        let owner = Owner { worker: WorkerId::generate(), term: 0 };
+        broker.join(owner, &stage.queue, lease).await.expect("joins");
+        stage.enqueue_one().await;
+        (owner, stage.claim_one(owner).await)
+    };
+    let (patient, kept) = join(long).await;
+    let (quick, lost) = join(short).await;
+    stage.advance(short / 2).await;
+    assert!(stage.beat(quick).await);
+    stage.advance(short - Duration::from_millis(10)).await;
+    assert!(stage.beat(quick).await, "a heartbeat is good for a second more");
+    stage.advance(short + Duration::from_millis(1)).await;
+    assert!(!stage.beat(quick).await);
+    let beat = broker.beat(&[(patient, stage.queue.clone())]).await.expect("beats").remove(0);
+    assert_eq!((beat.alive, beat.sweep_in), (true, Some(Duration::ZERO)), "there is somebody to sweep after");
+    stage.sweep().await;
+    let other = stage.worker().await;
+    let reclaimed = stage.claim(other, 9).await;
+    assert_eq!(reclaimed.iter().map(|claimed| &claimed.envelope.id).collect::<Vec<_>>(), [&lost.envelope.id]);
+    stage.advance(long - Duration::from_secs(1)).await;
+    stage.sweep().await;
+    assert_eq!(stage.succeed(patient, &kept, 1).await, Settled::Applied);
 }

@@ -356,7 +356,7 @@ impl Player {
                 Answer::Accepted(expect(broker.enqueue(queue, *batch, envelopes).await))
             }
             Action::Join(queue, owner) => {
-                expect(broker.join(*owner, queue).await);
+                expect(broker.join(*owner, queue, limits::LEASE).await);
                 Answer::Nothing
             }
             Action::Claim(queue, owner) => self.claim(queue, *owner).await,

@@ -19,6 +19,7 @@
 
 mod redis_server;
 mod redis_server_builder;
+mod redis_service;
 
 mod certificates;
 mod redis_connection;
@@ -42,6 +43,7 @@ pub use redis_connection::{RedisConnection, Reply};
 pub use redis_program::redis_program;
 pub use redis_server::RedisServer;
 pub use redis_server_builder::{Persistence, RedisServerBuilder};
+pub use redis_service::RedisService;
 pub use temp_folder::TempFolder;
 
 /// The variable by which `cargo xtask test` names the folder of one test run: temporary folders

@@ -3,7 +3,7 @@
 -- cancelled keys...}.
 local owner, t = ARGV[1], now()
 local living = alive(owner, t)
-if living then call('ZADD', p..'lease', number(t + LEASE), owner) end
+if living then call('ZADD', p..'lease', number(t + lease_of(owner)), owner) end
 local ready = 0
 if call('EXISTS', unpack(READY)) > 0 then
   ready = 1

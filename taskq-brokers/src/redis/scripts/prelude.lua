@@ -38,7 +38,11 @@
 local p = KEYS[1]
 local call, byte, sub, char, band = redis.call, string.byte, string.sub, string.char, bit.band
 
-local LEASE = 4500
+-- How long the leases of an owner are, in milliseconds. An older program left a time there, and meant the default.
+local function lease_of(owner)
+  local length = tonumber(call('ZSCORE', p..'owners', owner) or 4500)
+  return length <= 600000 and length or 4500
+end
 
 local DEAD_TTL = 30 * 86400000
 
@@ -65,16 +69,17 @@ end
 
 -- Whether a lapsed lease was granted before the server started, and that was less than a lease ago: then nobody could
 -- renew it, and nobody is dead for it.
-local function deserves_mercy(score, t, started)
-  return started and t - started < LEASE + 1000 and tonumber(score) - LEASE < started
+local function deserves_mercy(score, length, t, started)
+  return started and t - started < length + 1000 and tonumber(score) - length < started
 end
 
 local function alive(owner, t)
   local score = call('ZSCORE', p..'lease', owner)
   if not score then return false end
   if tonumber(score) > t then return true end
-  if deserves_mercy(score, t, server_start(t)) then
-    call('ZADD', p..'lease', number(t + LEASE), owner)
+  local length = lease_of(owner)
+  if deserves_mercy(score, length, t, server_start(t)) then
+    call('ZADD', p..'lease', number(t + length), owner)
     return true
   end
   return false
@@ -270,6 +275,16 @@ local function end_element(e, state, t)
   tell(key, record)
 end
 
+-- The number of the next batch. A server that was restarted or replaced can have lost its last moments, and whoever was
+-- handed a task in them may still hold a token for it: so a number is never given twice, even if `seq` goes back. It is at
+-- least the time in milliseconds since 2026, times 64, since nobody claims that often for long. Answers an error as a table.
+local function next_batch(t)
+  local n, floor = redis.pcall('INCR', p..'seq'), (t - 1767225600000) * 64
+  if type(n) == 'table' or n >= floor then return n end
+  local set = redis.pcall('SET', p..'seq', number(floor))
+  return set.err and set or floor
+end
+
 -- Whoever waits for work stands in `idle`, by when it began. If it waits for this queue alone, the number has a half more:
 -- then it has a free slot and nothing else to do, and a task can be handed to it with the ring. That saves a round trip.
 -- ready -> running. A ring can be lost, so `hand` keeps the task for the owner's next claim too, which answers it again.
@@ -279,8 +294,10 @@ local function hand(e, t)
   if not owner or first[2] % 1 == 0 then return false end
   local lease = call('ZSCORE', p..'lease', owner)
   if not lease or tonumber(lease) <= t then return false end
+  local batch = next_batch(t)
+  if type(batch) == 'table' then return false end
+  batch = number(batch)
   call('ZREM', p..'idle', owner)
-  local batch = number(call('INCR', p..'seq'))
   call('HSET', p..'own:'..owner, batch, e)
   call('HSET', p..'idx:'..owner, batch, '\1\1', 'k'..batch, sub(e, 11, 11 + byte(e, 11)))
   call('SET', p..'hand:'..owner, batch..':'..e)
@@ -289,16 +306,16 @@ local function hand(e, t)
   return true
 end
 
--- Wakes one waiting worker that is alive.
+-- Wakes one waiting worker that is alive; answers whether there was one.
 local function ring(t)
   while true do
     local idle = call('ZPOPMIN', p..'idle')
-    if #idle == 0 then return end
+    if #idle == 0 then return false end
     local lease = call('ZSCORE', p..'lease', idle[1])
     if lease and tonumber(lease) > t then
       call('LPUSH', p..'bell:'..idle[1], '1')
       call('PEXPIRE', p..'bell:'..idle[1], 60000)
-      return
+      return true
     end
   end
 end

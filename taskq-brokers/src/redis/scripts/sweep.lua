@@ -8,8 +8,9 @@ if #lapsed > 0 then
   local started = server_start(t)
   for i = 1, #lapsed, 2 do
     local owner = lapsed[i]
-    if deserves_mercy(lapsed[i + 1], t, started) then
-      call('ZADD', p..'lease', number(t + LEASE), owner)
+    local length = lease_of(owner)
+    if deserves_mercy(lapsed[i + 1], length, t, started) then
+      call('ZADD', p..'lease', number(t + length), owner)
     else
       call('ZREM', p..'lease', owner)
       call('ZREM', p..'idle', owner)
@@ -48,6 +49,8 @@ if #forgotten > 0 then
   call('ZREM', p..'deadz', unpack(forgotten))
 end
 call('ZREMRANGEBYSCORE', p..'cu', '-inf', number(t - 7 * 86400000))
-if due + reclaimed > 0 then ring(t) end
+-- Where one worker died, others may have died since whose leases still live: a ring for one of those wakes nobody.
+local rings = reclaimed > 0 and 32 or due > 0 and 1 or 0
+while rings > 0 and ring(t) do rings = rings - 1 end
 if #old == limit or #forgotten == limit then more = true end
 return {due, reclaimed, buried, #old + #forgotten, more and 1 or 0}

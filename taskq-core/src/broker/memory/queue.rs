@@ -40,7 +40,7 @@ pub(super) struct MemoryQueue {
     ended_by_age: BTreeSet<(Timestamp, TaskKey)>,
     dead: BTreeMap<(Timestamp, TaskKey), Dead>,
     unique: HashMap<String, UniqueHolder>,
-    leases: BTreeMap<Owner, Timestamp>,
+    leases: BTreeMap<Owner, Lease>,
     /// Up to which number the claims of an owner are over, where it has asked what it holds.
     overtaken: BTreeMap<Owner, ClaimNumber>,
     batches: HashMap<BatchId, Timestamp>,
@@ -64,6 +64,14 @@ enum Place {
     Due { at: Timestamp, retrying: bool },
     Ready { position: i64 },
     Running { owner: Owner, token: DeliveryToken, progress: Option<Progress> },
+}
+
+/// A worker's right to what it holds.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    expires: Timestamp,
+    /// How long each renewal lasts.
+    length: Duration,
 }
 
 /// What is kept of a task that ended, until `forget_at`.
@@ -219,18 +227,18 @@ impl MemoryQueue {
 
     // Working ----------------------------------------------------------------------------------------------
 
-    pub(super) fn join(&mut self, now: Timestamp, owner: Owner) -> Result<()> {
+    pub(super) fn join(&mut self, now: Timestamp, owner: Owner, length: Duration) -> Result<()> {
         if self.leases.contains_key(&owner) && !self.is_alive(now, owner) {
             // Before the sweep its tasks still carry this owner: begun again, the term would hold them again.
             let text = format!("the term {} of this worker lapsed; join with the next one", owner.term);
             return Err(Error::new(ErrorKind::Fenced, "join", &self.name).because(text));
         }
-        self.leases.insert(owner, now + limits::LEASE);
+        self.leases.insert(owner, Lease { expires: now + length, length });
         Ok(())
     }
 
     fn is_alive(&self, now: Timestamp, owner: Owner) -> bool {
-        self.leases.get(&owner).is_some_and(|expires| *expires > now)
+        self.leases.get(&owner).is_some_and(|lease| lease.expires > now)
     }
 
     fn forget_lease(&mut self, owner: Owner) {
@@ -240,8 +248,8 @@ impl MemoryQueue {
 
     pub(super) fn beat(&mut self, now: Timestamp, owner: Owner) -> BeatAnswer {
         let alive = self.is_alive(now, owner);
-        if alive {
-            self.leases.insert(owner, now + limits::LEASE);
+        if let Some(lease) = self.leases.get_mut(&owner).filter(|_| alive) {
+            lease.expires = now + lease.length;
         }
         let cancelled = self.held_by(owner).filter(|(_, live)| live.cancel_requested).map(|(key, _)| key.clone());
         BeatAnswer {
@@ -253,7 +261,7 @@ impl MemoryQueue {
     }
 
     fn next_sweep(&self, now: Timestamp, owner: Owner) -> Option<Duration> {
-        let other_leases = self.leases.iter().filter(|(other, _)| **other != owner).map(|(_, expires)| *expires);
+        let other_leases = self.leases.iter().filter(|(other, _)| **other != owner).map(|(_, lease)| lease.expires);
         let dead = self.dead.keys().next().map(|(died, _)| *died + limits::DEAD_LETTER_TTL);
         let candidates = other_leases
             .chain(self.due.first().map(|(at, _)| *at))
@@ -509,7 +517,7 @@ impl MemoryQueue {
         let mut answer = SweepAnswer { due: self.promote(now, limit), ..SweepAnswer::default() };
         let early = if self.planted.is(Bug::SweepTakesLiving) { limits::LEASE / 2 } else { Duration::ZERO };
         let lapsed: Vec<Owner> =
-            self.leases.iter().filter(|(_, expires)| **expires <= now + early).map(|(owner, _)| *owner).collect();
+            self.leases.iter().filter(|(_, lease)| lease.expires <= now + early).map(|(owner, _)| *owner).collect();
         for owner in lapsed {
             let held = self.keys_held_by(owner);
             let left = limit.saturating_sub(answer.reclaimed + answer.buried);
