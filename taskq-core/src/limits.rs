@@ -203,3 +203,22 @@ pub const MAX_JITTER: Duration = Duration::from_secs(86_400);
 
 /// Most fire times that are listed at once, for people or for catching up: a week of minutes.
 pub const MAX_FIRE_TIMES: usize = 7 * 24 * 60;
+
+/// Longest text of an entry, in bytes: the largest payload as it is kept, and room for schedule, policies and headers.
+pub const MAX_ENTRY_TEXT: usize = MAX_STORED_PAYLOAD + 32 * 1024;
+
+/// Ticks and envelopes that one step fires. Their ids are looked up one by one, so half a chunk keeps a script short.
+pub const FIRE_BATCH: usize = 100;
+
+// Leaders --------------------------------------------------------------------------------------------------
+
+/// How long a scheduler leads after its last renewal. When it dies, another one leads that much later at most, and has
+/// half a second left of three to read the entries.
+pub const TERM: Duration = Duration::from_millis(2_400);
+
+/// So much before the end of its term a leader stops believing in it: for clocks that run at different speeds, and for the
+/// time between its last look at the clock and the arrival of a write.
+pub const TERM_MARGIN: Duration = Duration::from_millis(400);
+
+/// How often a leader renews its term, and how long a call of its may take: two may fail and a third one is in time.
+pub const RENEW: Duration = Duration::from_millis(600);

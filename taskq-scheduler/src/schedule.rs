@@ -51,11 +51,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use taskq_core::{
-    Error, Result, Timestamp, limits,
+    EntryName, Error, FireTime, Result, Timestamp, limits,
     retry::{fraction, scramble},
 };
 
-use crate::{EntryName, FireTime};
 use calendar::Calendar;
 pub use calendar::Period;
 use cron::Cron;

@@ -98,7 +98,12 @@ impl RedisBroker {
     }
 
     pub(super) async fn list_queue(&self, queue: &QueueName) -> Result<()> {
-        let set = format!("{}:queues", self.namespace);
+        self.list_in("queues", queue).await
+    }
+
+    /// Enters a queue into a set of queues.
+    pub(super) async fn list_in(&self, set: &str, queue: &QueueName) -> Result<()> {
+        let set = format!("{}:{set}", self.namespace);
         let listing = self.link.script("list a queue at", Script::List, &set, |command| {
             command.arg(queue.as_str());
         });
@@ -343,8 +348,8 @@ impl Broker for RedisBroker {
             settled.extend(self.settle_step(owner, queue, step).await?);
         }
         let is_end = |(_, settlement): &(&Settled, &Settlement)| matches!(settlement.ending, Ending::Succeeded(_));
-        let applied = settled.iter().zip(settlements).filter(|(settled, _)| **settled == Settled::Applied);
-        self.acknowledged(applied.filter(is_end).last().map(|(_, settlement)| &*settlement.envelope), true);
+        let mut applied = settled.iter().zip(settlements).filter(|(settled, _)| **settled == Settled::Applied);
+        self.acknowledged(applied.rfind(is_end).map(|(_, settlement)| &*settlement.envelope), true);
         Ok(settled)
     }
 

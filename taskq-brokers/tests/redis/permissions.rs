@@ -10,7 +10,8 @@ use taskq_core::{
 use taskq_test_support::RedisServer;
 
 use crate::{
-    claim, claim_one, connect, enqueue, invocation, join, queue, settle, state, succeeded, try_connect, try_settle,
+    claim, claim_one, connect, enqueue, invocation, join, keys::schedules_come_and_go, queue, settle, state, succeeded,
+    try_connect, try_settle,
 };
 
 const DOCUMENT: &str = include_str!("../../../docs/brokers.md");
@@ -114,6 +115,19 @@ async fn a_producer_can_do_its_work_with_few_rights() {
         let server = RedisServer::builder().user("shop-producer", "pw", &rules).start();
         let connection = connect(&server).await;
         produces(&connection).await;
+        let error = connection.broker().sweep(&queue(), 9).await.expect_err("no worker");
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_scheduler_can_do_its_work_with_few_rights() {
+    for rules in [rules("shop-scheduler"), without_info(&rules("shop-scheduler"))] {
+        let server = RedisServer::builder().user("shop-scheduler", "pw", &rules).start();
+        let connection = connect(&server).await;
+        produces(&connection).await;
+        schedules_come_and_go(&connection).await;
+        assert_eq!(connection.schedules().marks().await.expect("tells").len(), 1);
         let error = connection.broker().sweep(&queue(), 9).await.expect_err("no worker");
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     }
