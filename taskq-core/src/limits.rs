@@ -222,3 +222,33 @@ pub const TERM_MARGIN: Duration = Duration::from_millis(400);
 
 /// How often a leader renews its term, and how long a call of its may take: two may fail and a third one is in time.
 pub const RENEW: Duration = Duration::from_millis(600);
+
+/// Candidates that a free leadership wakes stand up to this much later, at random, so that not all ask at once.
+pub const STAND_JITTER: Duration = Duration::from_millis(20);
+
+/// How often a leader asks whether entries have changed: so late a new one may be noticed.
+pub const ENTRY_LOOK: Duration = Duration::from_secs(1);
+
+/// A tick that waits for the last run of its entry looks so often whether that has ended.
+pub const OVERLAP_LOOK: Duration = Duration::from_secs(1);
+
+/// Entries that a leader deals with in one round: it looks around before the next.
+pub const ROUND: usize = 2_000;
+
+/// Steps of a round that are under way at once: enough to hide a round trip, few enough to bound memory.
+pub const FIRE_IN_FLIGHT: usize = 4;
+
+/// Bytes of payloads that one step fires, unless one payload alone is larger.
+pub const FIRE_BYTES: usize = 1024 * 1024;
+
+/// How long a step may take before it is given up and asked for again: longer than a term it is not trusted anyway.
+pub const FIRE_BOUND: Duration = TERM;
+
+/// A tick that is late by no more than this was not missed: a takeover and a short outage are no misfire.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(60);
+
+/// Longest grace: more than a day late is another day's task.
+pub const MAX_GRACE: Duration = Duration::from_secs(86_400);
+
+/// Most missed ticks of one entry that are caught up with.
+pub const MAX_CATCH_UP: u32 = 1_000;

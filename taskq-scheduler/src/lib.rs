@@ -1,9 +1,36 @@
-//! When tasks are due. There is no scheduler here yet.
+//! The scheduler of taskq: enqueues tasks by schedules, each tick exactly once, however many schedulers run.
 //!
-//! [`schedule`] knows neither clock nor broker. The contracts by which a scheduler meets brokers are in `taskq-core`:
-//! `Leader` and `Schedules`.
+//! ```text
+//!            elector (own thread)                   ticker
+//!  broker <- stands, renews, resigns -- leads -->   reads entries, waits for the next fire time,   --> broker
+//!            hears when to follow                   fires: cursor and tasks in one step
+//! ```
+//!
+//! `elector.rs` has the protocol of leadership in prose. [`taskq_core::schedules`] says why no tick is lost or doubled.
+//! [`schedule`] says when tasks are due, and knows neither clock nor broker. A scheduler never meets a worker: what it
+//! enqueues is a task like any other.
 
+mod scheduler;
+
+mod entry;
+mod misfire;
+mod overlap;
 pub mod schedule;
 
+mod elector;
+mod ticker;
+
+mod book;
+mod entries;
+mod recipe;
+mod shared;
+mod tally;
+
+pub use entries::Entries;
+pub use entry::Entry;
+pub use misfire::Misfire;
+pub use overlap::Overlap;
 pub use schedule::{Period, Schedule, at, calendar, cron, every};
+pub use scheduler::{Scheduler, SchedulerBuilder, SchedulerHandle};
+pub use tally::Tally;
 pub use taskq_core::{EntryName, FireTime};
