@@ -42,7 +42,7 @@ pub trait Broker: Debug + Send + Sync {
     /// The same as [`enqueue`](Self::enqueue), acknowledged only when at least so many replicas have it too. If too few
     /// confirm in time, the error is transient and the tasks may have been accepted.
     ///
-    /// A broker without replicas refuses it with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+    /// A broker without replicas refuses it with [`ErrorKind::Unsupported`].
     async fn enqueue_replicated(
         &self,
         queue: &QueueName,
