@@ -23,6 +23,12 @@ pub use taskq_core::{
     Snapshot, State, Task, TaskError, TaskErrorKind, TaskHandle, TaskId, TaskKey, TaskName, TaskOptions, TaskResult,
     Timestamp, Unique, UniqueUntil, WaitError, WorkerId, limits,
 };
+#[cfg(feature = "scheduler")]
+pub use taskq_scheduler as scheduler;
+#[cfg(feature = "scheduler")]
+pub use taskq_scheduler::{
+    Entries, Entry, Misfire, Overlap, Schedule, Scheduler, SchedulerBuilder, SchedulerHandle, at, calendar, cron, every,
+};
 pub use taskq_worker::{Order, Readiness, Stopper, Tally, Worker, WorkerBuilder, WorkerHandle};
 
 #[cfg(feature = "app")]

@@ -338,6 +338,8 @@ impl World {
             process,
             history: self.history.clone(),
             broker: Arc::clone(self.broker.broker()),
+            leader: Arc::clone(self.broker.leader()),
+            schedules: Arc::clone(self.broker.schedules()),
             inspect: Arc::clone(self.broker.inspect()),
             control: Arc::clone(self.broker.control()),
         }

@@ -16,8 +16,9 @@ use std::{
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use taskq_core::{
-    Accepted, CancelAnswer, Capabilities, Clock, Connection, Counts, DeadLetter, Envelope, Error, ErrorKind, Progress,
-    QueueName, Result, Snapshot, TaskId, TaskKey, Timestamp,
+    Accepted, Author, CancelAnswer, CandidateId, Capabilities, Clock, Connection, Counts, DeadLetter, EntryId,
+    EntryName, Envelope, Error, ErrorKind, FencingToken, Fired, Leader, Mark, Progress, QueueName, Renewal, Result,
+    Schedules, Snapshot, Standing, StoredEntry, TaskId, TaskKey, Tick, Timestamp, Written,
     broker::{
         BeatAnswer, Broker, ClaimAnswer, Claimed, Control, Inspect, Purge, PurgeAnswer, Settled, Settlement,
         SweepAnswer,
@@ -363,5 +364,72 @@ impl Control for Wire {
     async fn purge(&self, queue: &QueueName, what: Purge, limit: usize) -> Result<PurgeAnswer> {
         let name = queue.clone();
         self.call("purge", move |broker| Box::pin(async move { broker.purge(&name, what, limit).await })).await
+    }
+}
+
+#[async_trait]
+impl Leader for Wire {
+    async fn stand(&self, candidate: CandidateId, term: Duration) -> Result<Standing> {
+        self.call("stand", move |broker| Box::pin(async move { broker.leader.stand(candidate, term).await })).await
+    }
+
+    async fn renew(&self, candidate: CandidateId, token: FencingToken, term: Duration) -> Result<Renewal> {
+        let request = move |broker: Arc<Recorder>| -> BoxFuture<'static, _> {
+            Box::pin(async move { broker.leader.renew(candidate, token, term).await })
+        };
+        self.call("renew", request).await
+    }
+
+    async fn resign(&self, candidate: CandidateId, token: FencingToken) -> Result<()> {
+        self.call("resign", move |broker| Box::pin(async move { broker.leader.resign(candidate, token).await })).await
+    }
+
+    async fn vacated(&self, bound: Duration) -> Result<()> {
+        self.watch("wait for the leadership of", self.recorder.leader.vacated(bound)).await
+    }
+}
+
+#[async_trait]
+impl Schedules for Wire {
+    async fn marks(&self) -> Result<Vec<(QueueName, Mark)>> {
+        self.watch("list the entries of", self.recorder.schedules.marks()).await
+    }
+
+    async fn entries(&self, queue: &QueueName, after: Option<&EntryName>, count: usize) -> Result<Vec<StoredEntry>> {
+        self.watch("list entries of", self.recorder.schedules.entries(queue, after, count)).await
+    }
+
+    async fn put(&self, author: Author, id: &EntryId, text: &str) -> Result<Written> {
+        let (wanted, text) = (id.clone(), text.to_owned());
+        let request = move |broker: Arc<Recorder>| -> BoxFuture<'static, _> {
+            Box::pin(async move { broker.schedules.put(author, &wanted, &text).await })
+        };
+        self.call("put", request).await
+    }
+
+    async fn remove(&self, author: Author, id: &EntryId) -> Result<Written> {
+        let wanted = id.clone();
+        let request = move |broker: Arc<Recorder>| -> BoxFuture<'static, _> {
+            Box::pin(async move { broker.schedules.remove(author, &wanted).await })
+        };
+        self.call("remove", request).await
+    }
+
+    async fn pause(&self, id: &EntryId) -> Result<bool> {
+        let wanted = id.clone();
+        self.call("pause", move |broker| Box::pin(async move { broker.schedules.pause(&wanted).await })).await
+    }
+
+    async fn resume(&self, id: &EntryId) -> Result<bool> {
+        let wanted = id.clone();
+        self.call("resume", move |broker| Box::pin(async move { broker.schedules.resume(&wanted).await })).await
+    }
+
+    async fn fire(&self, token: FencingToken, queue: &QueueName, ticks: &[Tick]) -> Result<Vec<Fired>> {
+        let (name, owned) = (queue.clone(), ticks.to_vec());
+        let request = move |broker: Arc<Recorder>| -> BoxFuture<'static, _> {
+            Box::pin(async move { broker.schedules.fire(token, &name, &owned).await })
+        };
+        self.call("fire", request).await
     }
 }

@@ -71,7 +71,7 @@ impl Client {
     pub async fn enqueue<T>(&self, invocation: Invocation<T>) -> Result<TaskHandle<T>> {
         let durability = invocation.wanted_durability().unwrap_or(self.durability);
         let mut envelope = invocation.into_envelope()?;
-        self.connection.seal(&mut envelope)?;
+        self.connection.seal_task(&mut envelope)?;
         let id = envelope.id.clone();
         // A caller's own key can come again, in another call.
         let batch = if envelope.own_id { BatchId::generate() } else { BatchId::of_generated(&id.key) };
@@ -370,7 +370,7 @@ impl<'a, T> Bulk<'a, T> {
         let [untracked, tracked] = &mut self.siblings;
         let mut envelope = invocation
             .into_envelope_as(|is_tracked| if is_tracked { tracked.next_key() } else { untracked.next_key() })?;
-        self.client.connection.seal(&mut envelope)?;
+        self.client.connection.seal_task(&mut envelope)?;
         Ok((envelope, durability))
     }
 

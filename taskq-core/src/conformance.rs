@@ -1,4 +1,4 @@
-//! The promises of the [`Broker`](crate::Broker) contract as tests: one file a promise, run by every broker.
+//! The promises of [`Broker`](crate::Broker) and the contracts beside it as tests: one file a promise, run by every broker.
 //!
 //! A broker's tests call [`broker_conformance!`](crate::broker_conformance) with a function that makes a [`Harness`].
 //! Nothing here sleeps: time is the harness's.
@@ -10,6 +10,7 @@ pub mod due;
 pub mod expiry;
 pub mod fencing;
 pub mod idempotence;
+pub mod leader;
 pub mod lease;
 pub mod model;
 pub mod priority;
@@ -18,6 +19,7 @@ pub mod purge;
 pub mod release;
 pub mod results;
 pub mod retry;
+pub mod schedules;
 pub mod seal;
 pub mod sweep;
 pub mod unique;
@@ -264,6 +266,18 @@ macro_rules! broker_conformance {
                 untracked_tasks_are_purged what_has_expired_is_purged_as_expired
                 what_was_cancelled_before_is_not_counted_again a_purged_queue_goes_on_as_a_new_one
                 large_tasks_are_purged;
+            leader: only_one_leads a_leader_that_stands_again_keeps_its_token a_renewed_term_goes_on
+                a_term_that_is_over_is_not_prolonged a_dead_leader_is_followed_when_its_term_ends
+                resigning_hands_over_at_once tokens_only_grow a_resignation_wakes_who_waits
+                waiting_for_a_vacancy_ends;
+            schedules: an_entry_is_kept_as_it_was_put a_fired_tick_moves_the_cursor_and_enqueues
+                repeating_a_fire_doubles_nothing a_known_task_is_a_duplicate_and_the_cursor_moves
+                an_old_token_changes_nothing a_greater_token_is_remembered a_cursor_elsewhere_is_told_and_stays
+                a_skipped_tick_moves_the_cursor_alone several_ticks_of_an_entry_are_one_step
+                ticks_of_one_call_are_judged_one_by_one a_replaced_entry_keeps_its_cursor
+                a_removed_entry_fires_nothing a_paused_entry_fires_nothing an_entry_belongs_to_where_it_comes_from
+                a_mark_tells_of_every_change entries_come_in_pages entries_of_queues_do_not_mix
+                what_a_tick_enqueues_is_an_ordinary_task a_tick_wakes_an_idle_worker too_much_at_once_is_refused;
             model: a_random_history_agrees_with_the_reference;
         }
     };

@@ -11,6 +11,8 @@ use crate::{
     clock::Clock,
     durability::Durability,
     error::Result,
+    leader::Leader,
+    schedules::Schedules,
     seal::Keys,
 };
 
@@ -21,6 +23,8 @@ pub type Opener = Arc<dyn Fn() -> BoxFuture<'static, Result<Connection>> + Send 
 #[derive(Clone)]
 pub struct Connection {
     broker: Arc<dyn Broker>,
+    leader: Arc<dyn Leader>,
+    schedules: Arc<dyn Schedules>,
     inspect: Arc<dyn Inspect>,
     control: Arc<dyn Control>,
     opener: Opener,
@@ -34,15 +38,17 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection to what implements the three contracts.
+    /// A connection to what implements the five contracts.
     ///
     /// `address` is shown in errors and logs, so it holds no secret. `opener` opens the same again.
     pub fn new<B>(broker: Arc<B>, address: impl Into<Arc<str>>, clock: Clock, opener: Opener) -> Self
     where
-        B: Broker + Inspect + Control + 'static,
+        B: Broker + Leader + Schedules + Inspect + Control + 'static,
     {
         Self {
             broker: broker.clone(),
+            leader: broker.clone(),
+            schedules: broker.clone(),
             inspect: broker.clone(),
             control: broker,
             opener,
@@ -90,6 +96,16 @@ impl Connection {
         Self { planted, ..self }
     }
 
+    /// The same broker as a process with this clock uses it, whose calls about schedules go this way. For simulations.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn through(&self, clock: Clock, leader: Arc<dyn Leader>, schedules: Arc<dyn Schedules>) -> Self {
+        let same = Self { clock, leader, schedules, ..self.clone() };
+        let again = same.clone();
+        let opener: Opener = Arc::new(move || Box::pin(std::future::ready(Ok(again.clone()))));
+        Self { opener, ..same }
+    }
+
     /// The bug that is planted in clients and workers.
     #[doc(hidden)]
     pub fn planted(&self) -> Planted {
@@ -108,6 +124,16 @@ impl Connection {
     /// The broker itself, for workers.
     pub fn broker(&self) -> &Arc<dyn Broker> {
         &self.broker
+    }
+
+    /// Decides which scheduler leads.
+    pub fn leader(&self) -> &Arc<dyn Leader> {
+        &self.leader
+    }
+
+    /// Keeps the entries of schedulers.
+    pub fn schedules(&self) -> &Arc<dyn Schedules> {
+        &self.schedules
     }
 
     /// Reads what the broker holds.

@@ -27,6 +27,8 @@ pub mod task_error;
 pub mod broker;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod leader;
+pub mod schedules;
 
 pub use broker::{
     Accepted, Broker, CancelAnswer, Capabilities, Control, ControlExt, Counts, DeadLetter, Inspect, Purge, PurgeAnswer,
@@ -44,7 +46,11 @@ pub use handle::{TaskHandle, WaitError};
 pub use id::{KeyId, Namespace, QueueName, TaskId, TaskKey, TaskName, WorkerId};
 pub use invocation::{AnyTask, Invocation, OnConflict, TaskOptions, Unique, UniqueUntil};
 pub use layer::{Attempt, Layer, Next, Outcome};
+pub use leader::{CandidateId, Elected, FencingToken, Leader, Renewal, Standing};
 pub use retry::Retry;
+pub use schedules::{
+    Author, EntryId, EntryName, EntryOrigin, FireTime, Fired, Mark, Schedules, StoredEntry, Tick, Written,
+};
 pub use seal::Keys;
 pub use state::{DeadReason, State};
 pub use task::{AsyncTask, PlainTask, Registration, Task};

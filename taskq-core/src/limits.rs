@@ -189,3 +189,69 @@ pub const PURGE_BATCH: usize = 200;
 
 /// Most rows of one page of an inspection.
 pub const MAX_PAGE: usize = 200;
+
+// Schedules ------------------------------------------------------------------------------------------------
+
+/// Shortest interval of a schedule. What has to happen more often is a loop in a program, and not a task each time.
+pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Last year in which a schedule fires, by UTC. A later one is a mistake in units, and every search has to end somewhere.
+pub const LAST_SCHEDULED_YEAR: i16 = 2100;
+
+/// Longest cron text, in bytes: every minute of an hour, listed, is 170.
+pub const MAX_CRON_TEXT: usize = 256;
+
+/// Longest jitter of a schedule: what may be a day late needs another schedule.
+pub const MAX_JITTER: Duration = Duration::from_secs(86_400);
+
+/// Most fire times that are listed at once, for people or for catching up: a week of minutes.
+pub const MAX_FIRE_TIMES: usize = 7 * 24 * 60;
+
+/// Longest text of an entry, in bytes: the largest payload as it is kept, and room for schedule, policies and headers.
+pub const MAX_ENTRY_TEXT: usize = MAX_STORED_PAYLOAD + 32 * 1024;
+
+/// Ticks and envelopes that one step fires. Their ids are looked up one by one, so half a chunk keeps a script short.
+pub const FIRE_BATCH: usize = 100;
+
+// Leaders --------------------------------------------------------------------------------------------------
+
+/// How long a scheduler leads after its last renewal. When it dies, another one leads that much later at most, and has
+/// half a second left of three to read the entries.
+pub const TERM: Duration = Duration::from_millis(2_400);
+
+/// So much before the end of its term a leader stops believing in it: for clocks that run at different speeds, and for the
+/// time between its last look at the clock and the arrival of a write.
+pub const TERM_MARGIN: Duration = Duration::from_millis(400);
+
+/// How often a leader renews its term, and how long a call of its may take: two may fail and a third one is in time.
+pub const RENEW: Duration = Duration::from_millis(600);
+
+/// Candidates that a free leadership wakes stand up to this much later, at random, so that not all ask at once.
+pub const STAND_JITTER: Duration = Duration::from_millis(20);
+
+/// How often a leader asks whether entries have changed: so late a new one may be noticed.
+pub const ENTRY_LOOK: Duration = Duration::from_secs(1);
+
+/// A tick that waits for the last run of its entry looks so often whether that has ended.
+pub const OVERLAP_LOOK: Duration = Duration::from_secs(1);
+
+/// Entries that a leader deals with in one round: it looks around before the next.
+pub const ROUND: usize = 2_000;
+
+/// Steps of a round that are under way at once: enough to hide a round trip, few enough to bound memory.
+pub const FIRE_IN_FLIGHT: usize = 4;
+
+/// Bytes of payloads that one step fires, unless one payload alone is larger.
+pub const FIRE_BYTES: usize = 1024 * 1024;
+
+/// How long a step may take before it is given up and asked for again: longer than a term it is not trusted anyway.
+pub const FIRE_BOUND: Duration = TERM;
+
+/// A tick that is late by no more than this was not missed: a takeover and a short outage are no misfire.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(60);
+
+/// Longest grace: more than a day late is another day's task.
+pub const MAX_GRACE: Duration = Duration::from_secs(86_400);
+
+/// Most missed ticks of one entry that are caught up with.
+pub const MAX_CATCH_UP: u32 = 1_000;

@@ -104,7 +104,8 @@ fn sealed_result(stored: &Payload) -> Option<Sealed<'_>> {
 }
 
 impl Connection {
-    pub(crate) fn seal(&self, envelope: &mut Envelope) -> Result<()> {
+    /// Encrypts and signs a task that is about to be enqueued, as this connection's keys say.
+    pub fn seal_task(&self, envelope: &mut Envelope) -> Result<()> {
         match self.keys() {
             Some(keys) => keys.seal(envelope),
             None => Ok(()),

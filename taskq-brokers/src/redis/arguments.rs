@@ -87,6 +87,11 @@ fn family_arguments(command: &mut Cmd, envelopes: &[Envelope]) {
 
 pub(super) fn each(command: &mut Cmd, batch: BatchId, envelopes: &[Envelope]) {
     batch_arguments(command, batch);
+    accepted(command, envelopes);
+}
+
+/// Nine for each task, as `accept_each` in `prelude.lua` wants them.
+pub(super) fn accepted(command: &mut Cmd, envelopes: &[Envelope]) {
     let whole = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     for envelope in envelopes {
         let (start, starts) = match envelope.start {

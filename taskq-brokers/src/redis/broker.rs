@@ -98,7 +98,12 @@ impl RedisBroker {
     }
 
     pub(super) async fn list_queue(&self, queue: &QueueName) -> Result<()> {
-        let set = format!("{}:queues", self.namespace);
+        self.list_in("queues", queue).await
+    }
+
+    /// Enters a queue into a set of queues.
+    pub(super) async fn list_in(&self, set: &str, queue: &QueueName) -> Result<()> {
+        let set = format!("{}:{set}", self.namespace);
         let listing = self.link.script("list a queue at", Script::List, &set, |command| {
             command.arg(queue.as_str());
         });

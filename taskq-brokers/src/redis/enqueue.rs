@@ -104,7 +104,7 @@ impl RedisBroker {
     }
 
     /// Enters the queue into the list of queues, once a connection: a server that was restarted may have lost it.
-    async fn list_queue_once(&self, queue: &QueueName) -> Result<()> {
+    pub(super) async fn list_queue_once(&self, queue: &QueueName) -> Result<()> {
         let generation = self.link.generation().await?;
         if self.is_listed(generation, queue) {
             return Ok(());
@@ -126,7 +126,8 @@ impl RedisBroker {
     }
 }
 
-fn accepted(answer: Value) -> Result<Accepted> {
+/// What became of one task, as `accept_each` in `prelude.lua` says it.
+pub(super) fn accepted(answer: Value) -> Result<Accepted> {
     let mut fields = reply::array(answer)?.into_iter();
     let what = fields.next().ok_or_else(|| reply::wrong("an answer")).and_then(reply::text)?;
     let other = || -> Result<TaskKey> {

@@ -15,13 +15,7 @@ use super::{
 #[async_trait]
 impl Inspect for RedisBroker {
     async fn queues(&self) -> Result<Vec<QueueName>> {
-        let mut members = redis::cmd("SMEMBERS");
-        members.arg(format!("{}:queues", self.namespace));
-        let names = match self.link.command("list the queues of", &members).await? {
-            Value::Set(names) | Value::Array(names) => names,
-            _ => return Err(reply::wrong("a list of queues")),
-        };
-        names.into_iter().map(|name| QueueName::new(reply::text(name)?)).collect()
+        self.listed_in("queues").await
     }
 
     async fn counts(&self, queue: &QueueName) -> Result<Counts> {
@@ -96,6 +90,17 @@ impl Control for RedisBroker {
 }
 
 impl RedisBroker {
+    /// The queues in a set of queues.
+    pub(super) async fn listed_in(&self, set: &str) -> Result<Vec<QueueName>> {
+        let mut members = redis::cmd("SMEMBERS");
+        members.arg(format!("{}:{set}", self.namespace));
+        let names = match self.link.command("list the queues of", &members).await? {
+            Value::Set(names) | Value::Array(names) => names,
+            _ => return Err(reply::wrong("a list of queues")),
+        };
+        names.into_iter().map(|name| QueueName::new(reply::text(name)?)).collect()
+    }
+
     /// A command on the index of dead letters.
     async fn dead_command(
         &self,

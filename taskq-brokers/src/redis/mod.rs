@@ -9,6 +9,7 @@ mod bells;
 mod broker;
 mod element;
 mod enqueue;
+mod entries;
 mod failure;
 mod families;
 mod fresh;
@@ -19,6 +20,7 @@ mod inspect;
 #[doc(hidden)]
 pub mod instructions;
 mod layout;
+mod leadership;
 mod link;
 mod listener;
 mod lookup;

@@ -58,6 +58,15 @@ scripts! {
     PurgeWaiting "purge_waiting",
     PurgeDead "purge_dead",
     Now "now",
+    Stand "stand",
+    Renew "renew",
+    Resign "resign",
+    Vacated "vacated",
+    PutEntry "put_entry",
+    RemoveEntry "remove_entry",
+    PauseEntry "pause_entry",
+    Entries "entries",
+    Fire "fire",
 }
 
 /// All scripts as a server takes them, with their SHA-1 as it names them.

@@ -76,6 +76,10 @@ impl SqliteBroker {
         &self.namespace
     }
 
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// One step; its errors name what was asked and the file.
     pub(super) async fn write<V, F>(&self, operation: &'static str, subject: &impl ToString, run: F) -> Result<V>
     where
@@ -106,7 +110,7 @@ impl SqliteBroker {
     }
 
     /// A place on the board of those who wait; the first hangs up the bell.
-    fn register(&self, topics: Vec<Topic>) -> Result<Waiter> {
+    pub(super) fn register(&self, topics: Vec<Topic>) -> Result<Waiter> {
         let mut bell = self.bell.lock().unwrap_or_else(PoisonError::into_inner);
         if bell.is_none() {
             let hung = Bell::hang(&self.bells, Arc::clone(&self.waiting), self.writer.changes(), &self.clock);

@@ -100,7 +100,12 @@ fn is_remembered(step: &Step<'_>, queue: &QueueRow, batch: &[u8]) -> Result<bool
     Ok(step.sql("SELECT 1 FROM taskq_batches WHERE queue = ?1 AND batch = ?2")?.exists(params![queue.number, batch])?)
 }
 
-fn accept(step: &Step<'_>, queue: &mut QueueRow, name: &QueueName, arrival: &Arrival) -> Result<Accepted, Failure> {
+pub(super) fn accept(
+    step: &Step<'_>,
+    queue: &mut QueueRow,
+    name: &QueueName,
+    arrival: &Arrival,
+) -> Result<Accepted, Failure> {
     let replaced = match &arrival.unique {
         None => None,
         Some(_) if is_known(step, queue, &arrival.key)? => return Ok(Accepted::Duplicate),

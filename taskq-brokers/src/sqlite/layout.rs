@@ -44,6 +44,12 @@ const HISTORY: &[Migration] = &[
         sql: "ALTER TABLE taskq_leases ADD COLUMN length INTEGER NOT NULL DEFAULT 4500",
         oldest: 1,
     },
+    Migration {
+        change: "entries of schedulers, and who leads these",
+        // Older programs leave them alone.
+        sql: include_str!("schedules.sql"),
+        oldest: 1,
+    },
 ];
 
 impl Layout {

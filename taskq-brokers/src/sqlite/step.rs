@@ -73,6 +73,11 @@ impl<'a> Step<'a> {
         self.ring(Topic::due(self.namespace, queue));
     }
 
+    /// Once committed, whoever waits to lead is woken.
+    pub(super) fn ring_for_leadership(&self) {
+        self.ring(Topic::leader(self.namespace));
+    }
+
     /// Once committed, whoever waits for the end of the task is woken.
     pub(super) fn ring_for_end(&self, queue: &QueueName, key: &[u8]) {
         self.ring(Topic::work(self.namespace, queue).of(key));

@@ -38,6 +38,11 @@ impl Topic {
         Self(hashed(hashed(2, namespace.as_str().as_bytes()), queue.as_str().as_bytes()))
     }
 
+    /// The leadership of schedulers is free.
+    pub(super) fn leader(namespace: &Namespace) -> Self {
+        Self(hashed(3, namespace.as_str().as_bytes()))
+    }
+
     /// A task ended.
     pub(super) fn ended(namespace: &Namespace, queue: &QueueName, key: &TaskKey) -> Self {
         Self::work(namespace, queue).of(&key.to_bytes())

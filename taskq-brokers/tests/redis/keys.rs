@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use taskq_core::{
-    Accepted, CancelAnswer, Connection, ControlExt, Counts, DeadReason, Progress, Purge, TaskId, TaskKey, Unique,
+    Accepted, Author, CancelAnswer, CandidateId, Connection, ControlExt, Counts, DeadReason, EntryId, EntryName,
+    FireTime, Fired, Progress, Purge, Renewal, Standing, TaskId, TaskKey, Tick, Unique, Written,
     broker::{Claimed, Ending, Settled},
     id::{BatchId, ClaimNumber, Owner, Siblings},
 };
@@ -54,12 +55,36 @@ async fn everything_happens(server: &RedisServer, connection: &Connection) {
     settle(connection, owner, &task, Ending::Cancelled).await;
     broker.leave(owner, &queue()).await.expect("leaves");
 
+    schedules_come_and_go(connection).await;
+
     // A worker that dies with tasks in its hands, and one that ends what is left.
     let dying = join(connection).await;
     assert!(!claim(connection, dying, 2).await.is_empty());
     advance(server, DAY);
     sweep(connection).await;
     drain(connection).await;
+}
+
+/// An entry fires and is removed again, by a leader that resigns while somebody waits for that.
+pub(crate) async fn schedules_come_and_go(connection: &Connection) {
+    let (leader, schedules, candidate) = (connection.leader(), connection.schedules(), CandidateId::generate());
+    let term = Duration::from_secs(60);
+    let Standing::Elected(elected) = leader.stand(candidate, term).await.expect("stands") else { panic!("led") };
+    leader.vacated(Duration::from_millis(1)).await.expect("waits");
+    let id = EntryId { queue: queue(), name: EntryName::new("e").expect("valid") };
+    let author = Author::Code(elected.token);
+    assert_eq!(schedules.put(author, &id, "text").await.expect("puts"), Written::Applied);
+    let entry = schedules.entries(&queue(), None, 9).await.expect("lists").remove(0);
+    let fire_time = FireTime(entry.cursor + DAY);
+    let mut envelope = invocation().into_envelope().expect("valid");
+    (envelope.id.key, envelope.own_id) = (id.name.tick_key(fire_time), true);
+    let tick = Tick { name: id.name.clone(), cursor: entry.cursor, fire_time, envelopes: vec![envelope] };
+    let fired = schedules.fire(elected.token, &queue(), &[tick]).await.expect("fires");
+    assert_eq!(fired, [Fired::Applied(vec![Accepted::Created])]);
+    assert!(schedules.pause(&id).await.expect("pauses") && schedules.resume(&id).await.expect("resumes"));
+    assert_eq!(schedules.remove(author, &id).await.expect("removes"), Written::Applied);
+    assert!(matches!(leader.renew(candidate, elected.token, term).await.expect("renews"), Renewal::Renewed(_)));
+    leader.resign(candidate, elected.token).await.expect("resigns");
 }
 
 async fn enqueue_untracked(connection: &Connection) -> TaskId {
@@ -99,7 +124,11 @@ async fn every_key_is_gone_or_ends_by_itself_after_everything_has_ended_and_aged
     sweep(&connection).await;
     let lasting: Vec<_> =
         keys(&server).into_iter().filter(|key| server.command(&["PTTL", key]).integer() < 0).collect();
-    assert_eq!(lasting, ["taskq:layout", "taskq:queues", "taskq:skew", "taskq:{q}:seq"]);
+    let of_schedules = ["taskq:scheduled", "taskq:{#leader}:leader", "taskq:{q}:fence", "taskq:{q}:mark"];
+    let mut expected = ["taskq:layout", "taskq:queues", "taskq:skew", "taskq:{q}:seq"].to_vec();
+    expected.extend(of_schedules);
+    expected.sort_unstable();
+    assert_eq!(lasting, expected);
 }
 
 /// One of everything that can wait, and two dead letters.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use taskq_core::ErrorKind;
+use taskq_core::{ErrorKind, conformance::schedules::schedules_of_namespaces_do_not_mix};
 use taskq_test_support::{Certificates, RedisServer};
 
 use crate::{BOUND, claim, connect, connect_shifted, enqueue, invocation, join, queue, state, try_connect};
@@ -82,6 +82,7 @@ async fn namespaces_do_not_mix() {
     let owner = join(&one).await;
     assert_eq!(claim(&one, owner, 9).await.len(), 1);
     assert_eq!(other.inspect().counts(&queue()).await.expect("counts").ready, 1);
+    schedules_of_namespaces_do_not_mix(&one, &other).await;
 }
 
 #[tokio::test]

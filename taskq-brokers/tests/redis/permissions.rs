@@ -11,8 +11,8 @@ use taskq_core::{
 use taskq_test_support::RedisServer;
 
 use crate::{
-    claim, claim_one, connect, enqueue, invocation, join, queue, rights::rights_of, settle, state, succeeded,
-    try_connect, try_enqueue, try_settle,
+    claim, claim_one, connect, enqueue, invocation, join, keys::schedules_come_and_go, queue, rights::rights_of,
+    settle, state, succeeded, try_connect, try_enqueue, try_settle,
 };
 
 fn without_info(rules: &str) -> String {
@@ -134,6 +134,19 @@ async fn a_producer_can_do_its_work_with_few_rights() {
         let error = connection.broker().sweep(&queue(), 9).await.expect_err("no worker");
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
         let error = connection.control().purge(&queue(), Purge::Waiting, 9).await.expect_err("no operator");
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_scheduler_can_do_its_work_with_few_rights() {
+    for rules in [rights_of("shop-scheduler"), without_info(&rights_of("shop-scheduler"))] {
+        let server = RedisServer::builder().user("shop-scheduler", "pw", &rules).start();
+        let connection = connect(&server).await;
+        produces(&connection).await;
+        schedules_come_and_go(&connection).await;
+        assert_eq!(connection.schedules().marks().await.expect("tells").len(), 1);
+        let error = connection.broker().sweep(&queue(), 9).await.expect_err("no worker");
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     }
 }

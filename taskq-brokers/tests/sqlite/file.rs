@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use taskq_core::{ErrorKind, State, broker::Settled, state::DeadReason};
+use taskq_core::{
+    CandidateId, ErrorKind, Standing, State, broker::Settled,
+    conformance::schedules::schedules_of_namespaces_do_not_mix, limits::LEASE, state::DeadReason,
+};
 
 use crate::{Place, claim, connect, enqueue, join, processes::Process, queue, succeed, try_connect, try_enqueue, url};
 
@@ -226,6 +229,21 @@ async fn a_lease_of_another_boot_is_over() {
 }
 
 #[tokio::test]
+async fn a_leadership_of_another_boot_is_over_and_its_token_is_not() {
+    let place = Place::new();
+    let connection = place.connect().await;
+    let stand = async || {
+        let standing = connection.leader().stand(CandidateId::generate(), LEASE).await.expect("stands");
+        if let Standing::Elected(elected) = standing { Some(elected.token) } else { None }
+    };
+    let before = stand().await.expect("nobody leads");
+    assert_eq!(stand().await, None);
+    let other = rusqlite::Connection::open(place.file()).expect("opens");
+    other.execute("UPDATE taskq_leaders SET boot = 'the one before'", []).expect("reboots");
+    assert!(stand().await.expect("whoever led is gone") > before);
+}
+
+#[tokio::test]
 async fn two_namespaces_in_one_file_do_not_see_each_other() {
     let place = Place::new();
     let shop = connect(&format!("{}?namespace=shop", place.url())).await;
@@ -236,4 +254,5 @@ async fn two_namespaces_in_one_file_do_not_see_each_other() {
     let owner = join(&bank).await;
     assert!(claim(&bank, owner, 9).await.is_empty());
     assert_eq!(shop.broker().find(&id).await.expect("finds").expect("known").state, State::Ready);
+    schedules_of_namespaces_do_not_mix(&shop, &bank).await;
 }

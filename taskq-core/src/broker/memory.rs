@@ -4,6 +4,9 @@
 
 mod queue;
 
+mod entries;
+mod leadership;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -25,8 +28,13 @@ use crate::{
     envelope::Envelope,
     error::Result,
     id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
+    leader::{CandidateId, FencingToken, Leader, Renewal, Standing},
     limits,
+    schedules::{
+        Author, EntryId, EntryName, Fired, Mark, Schedules, StoredEntry, Tick, Written, check_text, check_ticks,
+    },
 };
+use leadership::Leadership;
 use queue::MemoryQueue;
 
 /// Keeps tasks in memory.
@@ -35,6 +43,7 @@ pub struct MemoryBroker {
     clock: Clock,
     planted: Planted,
     queues: Mutex<BTreeMap<QueueName, MemoryQueue>>,
+    leadership: Mutex<Leadership>,
     changed: Notify,
 }
 
@@ -46,7 +55,8 @@ pub fn connect(clock: Clock) -> Connection {
 /// The same, where this bug is planted in the broker, clients and workers.
 #[doc(hidden)]
 pub fn connect_with_bug(clock: Clock, planted: Planted) -> Connection {
-    let broker = MemoryBroker { clock: clock.clone(), planted, queues: Mutex::default(), changed: Notify::new() };
+    let (queues, leadership, changed) = (Mutex::default(), Mutex::default(), Notify::new());
+    let broker = MemoryBroker { clock: clock.clone(), planted, queues, leadership, changed };
     connection_to(Arc::new(broker), clock)
 }
 
@@ -72,6 +82,11 @@ impl MemoryBroker {
     fn queues(&self) -> MutexGuard<'_, BTreeMap<QueueName, MemoryQueue>> {
         // Nothing panics while holding it; if something did, its content would still be whole.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leadership(&self) -> MutexGuard<'_, Leadership> {
+        // Nothing panics while holding it either.
+        self.leadership.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs one atomic step on a queue and wakes everybody who waits for a change.
@@ -212,6 +227,64 @@ impl Broker for MemoryBroker {
         };
         self.until(bound, until_due, has_work).await;
         Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Leader for MemoryBroker {
+    async fn stand(&self, candidate: CandidateId, term: Duration) -> Result<Standing> {
+        Ok(self.leadership().stand(self.clock.now(), candidate, term))
+    }
+
+    async fn renew(&self, candidate: CandidateId, token: FencingToken, term: Duration) -> Result<Renewal> {
+        Ok(self.leadership().renew(self.clock.now(), candidate, token, term))
+    }
+
+    async fn resign(&self, candidate: CandidateId, token: FencingToken) -> Result<()> {
+        self.leadership().resign(self.clock.now(), candidate, token);
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn vacated(&self, bound: Duration) -> Result<()> {
+        let ends_in = || self.leadership().ends_in(self.clock.now());
+        self.until(bound, || ends_in().unwrap_or_default(), || ends_in().is_none().then_some(())).await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Schedules for MemoryBroker {
+    async fn marks(&self) -> Result<Vec<(QueueName, Mark)>> {
+        let mark = |(name, queue): (&QueueName, &MemoryQueue)| Some((name.clone(), queue.entries.mark()?));
+        Ok(self.queues().iter().filter_map(mark).collect())
+    }
+
+    async fn entries(&self, queue: &QueueName, after: Option<&EntryName>, count: usize) -> Result<Vec<StoredEntry>> {
+        let page = |found: &MemoryQueue, _| found.entries.page(queue, after, count.min(limits::MAX_PAGE));
+        Ok(self.look(queue, page).unwrap_or_default())
+    }
+
+    async fn put(&self, author: Author, id: &EntryId, text: &str) -> Result<Written> {
+        check_text(id, text)?;
+        Ok(self.silent_step(&id.queue, |queue, now| queue.entries.put(now, author, &id.name, text)))
+    }
+
+    async fn remove(&self, author: Author, id: &EntryId) -> Result<Written> {
+        Ok(self.silent_step(&id.queue, |queue, _| queue.entries.remove(author, &id.name)))
+    }
+
+    async fn pause(&self, id: &EntryId) -> Result<bool> {
+        Ok(self.silent_step(&id.queue, |queue, _| queue.entries.pause(&id.name)))
+    }
+
+    async fn resume(&self, id: &EntryId) -> Result<bool> {
+        Ok(self.silent_step(&id.queue, |queue, now| queue.entries.resume(now, &id.name)))
+    }
+
+    async fn fire(&self, token: FencingToken, queue: &QueueName, ticks: &[Tick]) -> Result<Vec<Fired>> {
+        check_ticks(queue, ticks)?;
+        Ok(self.step(queue, |queue, now| queue.fire(now, token, ticks)))
     }
 }
 

@@ -682,3 +682,84 @@ local function drain_owner(owner, limit, count_deliveries, t)
   end
   return counts, call('EXISTS', own) == 1
 end
+
+-- One that was cancelled while ready is known until a claim has dropped it: two of one key in the lists cannot be told apart.
+local function is_known_task(key, t)
+  return marker(key) or call('HEXISTS', p..'dead', key) == 1 or record(key, t) ~= nil
+    or call('ZSCORE', p..'c', key)
+end
+
+-- The task that holds a unique key.
+local function unique_holder(unique, t)
+  local held = call('HGET', p..'u', unique)
+  if held then return held end
+  local timed = call('GET', p..'ut:'..unique)
+  if timed and tonumber(sub(timed, 1, 14)) > t then return sub(timed, 15) end
+  return nil
+end
+
+-- Takes a unique key; answers who keeps it, or whom it was taken from.
+local function take_unique(kind, millis, conflict, unique, key, t)
+  local holder, replaced = unique_holder(unique, t), nil
+  if holder then
+    if conflict == 's' then return holder end
+    local m = end_waiting(holder, t)
+    if m == 'running' or m == nil then return holder end
+    replaced = holder
+  end
+  if kind == 'a' then
+    call('SET', p..'ut:'..unique, string.format('%014.0f', t + millis)..key, 'PX', number(millis + 60000))
+  else
+    call('HSET', p..'u', unique, key)
+    call('DEL', p..'ut:'..unique)
+  end
+  return nil, replaced
+end
+
+-- new -> ready or scheduled: accepts ARGV from `first` to `last`, nine for each task as `enqueue_each.lua` has them. Answers
+-- what became of each, and notes in `news` what the bells are to be rung for.
+local function accept_each(first, last, t, news)
+  local answers = {}
+  for i = first, last, 9 do
+    local e, key, at = ARGV[i], nil, nil
+    key, at = key_of(e)
+    local held, replaced
+    if ARGV[i + 5] == '1' and is_known_task(key, t) then
+      answers[#answers + 1] = {'d'}
+    else
+      if ARGV[i + 6] ~= '-' then
+        local conflict = sub(ARGV[i + 8], 1, 1)
+        held, replaced = take_unique(ARGV[i + 6], tonumber(ARGV[i + 7]), conflict, sub(ARGV[i + 8], 2), key, t)
+      end
+      if held then
+        answers[#answers + 1] = {'h', held}
+      else
+        if ARGV[i + 3] ~= '-' then
+          local expires = tonumber(ARGV[i + 4])
+          if ARGV[i + 3] == 'a' then expires = expires + t end
+          e = sub(e, 1, at - 1)..string.format('%014.0f', math.max(expires, 0))..sub(e, at + 14)
+        end
+        local starts = t
+        if ARGV[i + 1] == 'a' then starts = t + tonumber(ARGV[i + 2]) end
+        if ARGV[i + 1] == 't' then starts = tonumber(ARGV[i + 2]) end
+        if starts > t then
+          news.before = news.before or next_due()
+          if put_due('due', e, starts, news.before) then news.before, news.alarm = starts, true end
+        else
+          if needs_marker(e) then call('HSET', p..'m', key, marker_of(e)) end
+          push_last(e)
+          news.ready = true
+        end
+        answers[#answers + 1] = replaced and {'r', replaced} or {'c'}
+      end
+    end
+  end
+  return answers
+end
+
+-- Whether this queue has seen a greater token of a leader; keeps the greater one.
+local function is_old_token(token)
+  local seen, shown = tonumber(call('GET', p..'fence') or 0), tonumber(token)
+  if shown > seen then call('SET', p..'fence', token) end
+  return shown < seen
+end

@@ -20,9 +20,13 @@ use crate::{
     error::{Error, ErrorKind, Result},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
     invocation::{Expiry, OnConflict, Start, UniqueKey, UniqueUntil},
+    leader::FencingToken,
     limits,
+    schedules::{Fired, Tick},
     state::{DeadReason, State},
 };
+
+use super::entries::MemoryEntries;
 
 /// How long the ids of enqueue calls are remembered: far longer than any call is repeated.
 const BATCH_MEMORY: Duration = Duration::from_secs(3_600);
@@ -44,6 +48,7 @@ pub(super) struct MemoryQueue {
     /// Up to which number the claims of an owner are over, where it has asked what it holds.
     overtaken: BTreeMap<Owner, ClaimNumber>,
     batches: HashMap<BatchId, Timestamp>,
+    pub(super) entries: MemoryEntries,
     last_token: u64,
     front: i64,
     back: i64,
@@ -117,6 +122,7 @@ impl MemoryQueue {
             leases: BTreeMap::new(),
             overtaken: BTreeMap::new(),
             batches: HashMap::new(),
+            entries: MemoryEntries::default(),
             last_token: 0,
             front: 0,
             back: 0,
@@ -131,6 +137,14 @@ impl MemoryQueue {
             return vec![Accepted::Duplicate; envelopes.len()];
         }
         envelopes.iter().map(|envelope| self.accept(now, envelope)).collect()
+    }
+
+    /// Accepts what ticks bring, each together with the move of its cursor.
+    pub(super) fn fire(&mut self, now: Timestamp, token: FencingToken, ticks: &[Tick]) -> Vec<Fired> {
+        let mut entries = std::mem::take(&mut self.entries);
+        let fired = entries.fire(token, ticks, |envelope| self.accept(now, envelope));
+        self.entries = entries;
+        fired
     }
 
     fn accept(&mut self, now: Timestamp, envelope: &Envelope) -> Accepted {

@@ -1,0 +1,418 @@
+//! Ticks while its scheduler leads: reads the entries, fires what is due, and reads again what has changed.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, future::BoxFuture, stream};
+use taskq_core::{
+    Accepted, Author, EntryId, EntryOrigin, Error, ErrorKind, FencingToken, FireTime, Fired, Mark, QueueName, Result,
+    Schedules, StoredEntry, Tick, Timestamp, Written, limits,
+};
+
+use crate::{
+    Misfire, Overlap,
+    book::{Book, Planned},
+    elector::Leadership,
+    overlap::Way,
+    shared::{Phase, Shared},
+};
+
+/// The entries of the program, as brokers keep them.
+pub(crate) type Declared = Vec<(EntryId, String)>;
+
+/// The loop: wait until elected, lead, and wait again.
+pub(crate) async fn run(shared: Arc<Shared>, declared: Declared) {
+    while let Some(token) = elected(&shared).await {
+        Tenure::new(&shared, token, &declared).run().await;
+    }
+}
+
+/// The token of the next leadership; `None` when the scheduler drains.
+async fn elected(shared: &Shared) -> Option<FencingToken> {
+    let mut leaderships = shared.leadership.subscribe();
+    let is_new = |leadership: &Option<Leadership>| leadership.is_some_and(|leadership| shared.trusts(&leadership));
+    tokio::select! {
+        biased;
+        () = shared.reached(Phase::Draining) => None,
+        // The sender lives as long as self.
+        leadership = leaderships.wait_for(is_new) => leadership.ok().and_then(|leadership| Some(leadership.as_ref()?.token)),
+    }
+}
+
+/// One leadership.
+struct Tenure<'a> {
+    shared: &'a Arc<Shared>,
+    token: FencingToken,
+    declared: &'a Declared,
+    book: Book,
+    is_declared: bool,
+    look_at: Duration,
+}
+
+/// Why a round ended early.
+enum Stop {
+    /// Another one leads, or the term could not be renewed, or the scheduler drains.
+    Over,
+    /// The broker is in trouble; the round is repeated.
+    Trouble(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Trouble(error)
+    }
+}
+
+/// Ticks of one queue that are fired in one step.
+struct Batch {
+    queue: QueueName,
+    ticks: Vec<Tick>,
+}
+
+impl<'a> Tenure<'a> {
+    fn new(shared: &'a Arc<Shared>, token: FencingToken, declared: &'a Declared) -> Self {
+        let (book, look_at) = (Book::default(), Duration::ZERO);
+        Self { shared, token, declared, book, is_declared: false, look_at }
+    }
+
+    async fn run(mut self) {
+        let mut pauses = self.shared.pauses();
+        loop {
+            match self.round().await {
+                Ok(()) => {
+                    pauses.reset();
+                    if !self.rest().await {
+                        return;
+                    }
+                }
+                Err(Stop::Over) => return,
+                Err(Stop::Trouble(error)) => {
+                    self.shared.broker_trouble("tick", &error);
+                    pauses.pause().await;
+                }
+            }
+        }
+    }
+
+    /// Looks for changes if it is time to, then fires what is due.
+    async fn round(&mut self) -> Result<(), Stop> {
+        self.now()?;
+        if self.shared.clock.monotonic() >= self.look_at {
+            let looked_at = self.shared.clock.monotonic();
+            self.read_changes().await?;
+            if !self.is_declared {
+                self.declare().await?;
+                self.is_declared = true;
+            }
+            self.look_at = looked_at + limits::ENTRY_LOOK;
+        }
+        self.fire_due().await
+    }
+
+    /// Sleeps until something is due or a look is. False if the leadership is over.
+    async fn rest(&self) -> bool {
+        let Ok(now) = self.now() else { return false };
+        let until_look = self.look_at.saturating_sub(self.shared.clock.monotonic());
+        let until_due = self.book.next_at().map(|at| at.since(now));
+        let pause = until_due.map_or(until_look, |until_due| until_due.min(until_look));
+        if pause.is_zero() {
+            return true;
+        }
+        let mut leaderships = self.shared.leadership.subscribe();
+        tokio::select! {
+            biased;
+            () = self.shared.reached(Phase::Draining) => false,
+            // Renewed, and with it the broker's time; or over. The sender lives as long as self.
+            _changed = leaderships.changed() => true,
+            () = self.shared.clock.sleep(pause) => true,
+        }
+    }
+
+    /// The broker's time, while this is the leader.
+    fn now(&self) -> Result<Timestamp, Stop> {
+        self.shared.now_as(self.token).ok_or(Stop::Over)
+    }
+
+    fn schedules(&self) -> &dyn Schedules {
+        &**self.shared.connection.schedules()
+    }
+
+    // Reading ----------------------------------------------------------------------------------------------
+
+    async fn read_changes(&mut self) -> Result<(), Stop> {
+        let marks = bounded(self.shared, "list the entries of", self.schedules().marks()).await?;
+        for (queue, mark) in marks {
+            if !self.book.is_known(&queue, mark) {
+                self.read(&queue, mark).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, queue: &QueueName, mark: Mark) -> Result<(), Stop> {
+        let mut entries: Vec<StoredEntry> = Vec::new();
+        loop {
+            self.now()?;
+            let after = entries.last().map(|entry| &entry.id.name);
+            let page = self.schedules().entries(queue, after, limits::MAX_PAGE);
+            let page = bounded(self.shared, "list entries of", page).await?;
+            if page.is_empty() {
+                break;
+            }
+            entries.extend(page);
+        }
+        self.book.read(&self.shared.connection, queue, mark, entries);
+        Ok(())
+    }
+
+    /// Brings the entries of the program to the broker, and takes away those that it no longer has. A program without
+    /// entries knows nothing of code, and leaves all as they are.
+    async fn declare(&mut self) -> Result<(), Stop> {
+        let author = Author::Code(self.token);
+        let is_as_declared = |id: &EntryId, text: &str| self.book.get(id).is_some_and(|known| *known.text == *text);
+        let changed: Vec<_> = self.declared.iter().filter(|(id, text)| !is_as_declared(id, text)).collect();
+        let gone = self.undeclared();
+        let changed: Vec<(EntryId, String)> = changed.into_iter().cloned().collect();
+        let is_changed = !changed.is_empty() || !gone.is_empty();
+        let puts = changed.into_iter().map(|(id, text)| {
+            self.write(id, move |schedules, id| Box::pin(async move { schedules.put(author, &id, &text).await }))
+        });
+        let removals = gone.into_iter().map(|id| {
+            self.write(id, move |schedules, id| Box::pin(async move { schedules.remove(author, &id).await }))
+        });
+        let mut writes = stream::iter(puts.chain(removals).collect::<Vec<_>>()).buffered(limits::FIRE_IN_FLIGHT * 4);
+        while let Some((id, written)) = writes.next().await {
+            self.heed(&id, written?.ok_or(Stop::Over)?)?;
+        }
+        drop(writes);
+        if is_changed {
+            self.read_changes().await?;
+        }
+        Ok(())
+    }
+
+    /// A write to an entry, which is not sent any more when this is no longer the leader.
+    fn write(
+        &self,
+        id: EntryId,
+        call: impl FnOnce(Arc<dyn Schedules>, EntryId) -> BoxFuture<'static, Result<Written>> + Send + 'static,
+    ) -> BoxFuture<'static, (EntryId, Result<Option<Written>>)> {
+        let (shared, token) = (Arc::clone(self.shared), self.token);
+        Box::pin(async move {
+            if shared.now_as(token).is_none() {
+                return (id, Ok(None));
+            }
+            let call = call(Arc::clone(shared.connection.schedules()), id.clone());
+            let written = bounded(&shared, "write entry", call).await;
+            (id, written.map(Some))
+        })
+    }
+
+    /// Entries of a program that this one does not have.
+    fn undeclared(&self) -> Vec<EntryId> {
+        if self.declared.is_empty() {
+            return Vec::new();
+        }
+        let declared: HashSet<&EntryId> = self.declared.iter().map(|(id, _)| id).collect();
+        let of_code = self.book.ids().filter(|(_, known)| known.origin == EntryOrigin::Code);
+        of_code.map(|(id, _)| id).filter(|id| !declared.contains(id)).cloned().collect()
+    }
+
+    fn heed(&self, id: &EntryId, written: Written) -> Result<(), Stop> {
+        match written {
+            Written::Applied => Ok(()),
+            Written::Foreign(origin) => {
+                tracing::error!(entry = %id, ?origin, "an entry of this program exists from elsewhere and is left alone");
+                Ok(())
+            }
+            Written::Fenced => Err(self.fenced()),
+        }
+    }
+
+    fn fenced(&self) -> Stop {
+        self.shared.refuse(self.token);
+        Stop::Over
+    }
+
+    // Firing -----------------------------------------------------------------------------------------------
+
+    async fn fire_due(&mut self) -> Result<(), Stop> {
+        let due = self.book.take_due(self.now()?, limits::ROUND);
+        let outcome = self.fire_all(&due).await;
+        if outcome.is_err() {
+            // What was not dealt with is due again.
+            due.iter().for_each(|id| self.book.plan(id));
+        }
+        outcome
+    }
+
+    async fn fire_all(&mut self, due: &[EntryId]) -> Result<(), Stop> {
+        let ticks = self.ticks(due).await?;
+        let steps: Vec<_> = batches(ticks).into_iter().map(|batch| self.step(batch)).collect();
+        let mut steps = stream::iter(steps).buffered(limits::FIRE_IN_FLIGHT);
+        let mut outcome = Ok(());
+        while let Some((batch, fired)) = steps.next().await {
+            match fired {
+                Ok(Some(fired)) => {
+                    for (tick, fired) in batch.ticks.iter().zip(fired) {
+                        if let Err(stop) = self.heed_fired(&batch.queue, tick, fired) {
+                            outcome = Err(stop);
+                        }
+                    }
+                }
+                Ok(None) => outcome = Err(Stop::Over),
+                Err(error) => {
+                    let again = |tick: &Tick| EntryId { queue: batch.queue.clone(), name: tick.name.clone() };
+                    batch.ticks.iter().for_each(|tick| self.book.plan(&again(tick)));
+                    if outcome.is_ok() {
+                        outcome = Err(Stop::Trouble(error));
+                    }
+                }
+            }
+        }
+        outcome
+    }
+
+    /// One step. It is not sent any more when trust has run out while others were under way.
+    fn step(&self, batch: Batch) -> BoxFuture<'static, (Batch, Result<Option<Vec<Fired>>>)> {
+        let (shared, token) = (Arc::clone(self.shared), self.token);
+        Box::pin(async move {
+            if shared.now_as(token).is_none() {
+                return (batch, Ok(None));
+            }
+            let fire = shared.connection.schedules().fire(token, &batch.queue, &batch.ticks);
+            let fired = bounded(&shared, "fire in", fire).await;
+            (batch, fired.map(Some))
+        })
+    }
+
+    /// What each due entry fires now. What has to wait is put off.
+    async fn ticks(&mut self, due: &[EntryId]) -> Result<Vec<(EntryId, Tick)>, Stop> {
+        let now = self.now()?;
+        let looks: Vec<_> = due.iter().filter_map(|id| self.look(id)).collect();
+        let mut looks = stream::iter(looks).buffered(limits::FIRE_IN_FLIGHT * 4);
+        let mut ticks = Vec::new();
+        while let Some((id, way)) = looks.next().await {
+            match (way?, self.book.get(&id)) {
+                (_, None) => {}
+                (Way::Wait, Some(_)) => self.book.wait_until(&id, now + limits::OVERLAP_LOOK),
+                (way, Some(planned)) => match self.tick(&id, planned, way, now) {
+                    Ok(Some(tick)) => ticks.push((id, tick)),
+                    Ok(None) => self.book.plan(&id),
+                    Err(error) => {
+                        tracing::error!(entry = %id, %error, "a task cannot be made; its tick waits");
+                        self.book.put_off(&id, now + limits::OVERLAP_LOOK);
+                    }
+                },
+            }
+        }
+        Ok(ticks)
+    }
+
+    /// Looks whether the last run of an entry is in the way of its next tick.
+    fn look(&self, id: &EntryId) -> Option<BoxFuture<'static, (EntryId, Result<Way>)>> {
+        let planned = self.book.get(id)?;
+        let (id, overlap, last) = (id.clone(), planned.recipe.overlap, planned.last_fired);
+        if overlap == Overlap::Allow {
+            return Some(Box::pin(std::future::ready((id, Ok(Way::Free)))));
+        }
+        let shared = Arc::clone(self.shared);
+        Some(Box::pin(async move {
+            let way = overlap.way(&**shared.connection.broker(), &id, last);
+            let way = bounded(&shared, "look up the last run of", way).await;
+            (id, way)
+        }))
+    }
+
+    fn tick(&self, id: &EntryId, planned: &Planned, way: Way, now: Timestamp) -> Result<Option<Tick>> {
+        let recipe = &planned.recipe;
+        // What waited for the last run is late for that reason, and not missed.
+        let (misfire, grace) = match planned.is_waiting {
+            true => (Misfire::Once, Duration::ZERO),
+            false => (recipe.misfire, recipe.grace),
+        };
+        let most = limits::FIRE_BATCH;
+        let Some(mut step) = misfire.step(&recipe.schedule, grace, planned.cursor, now, most) else { return Ok(None) };
+        match (way, recipe.overlap) {
+            (Way::Skip, _) => step.fire.clear(),
+            (_, Overlap::Allow) => {}
+            // Several at once would overlap with each other.
+            (_, _) => drop(step.fire.drain(..step.fire.len().saturating_sub(1))),
+        }
+        let task = |fire_time: &Timestamp| recipe.task(&self.shared.connection, id, *fire_time);
+        let envelopes = step.fire.iter().map(task).collect::<Result<Vec<_>>>()?;
+        let (name, cursor, fire_time) = (id.name.clone(), planned.cursor, FireTime(step.to));
+        Ok(Some(Tick { name, cursor, fire_time, envelopes }))
+    }
+
+    fn heed_fired(&mut self, queue: &QueueName, tick: &Tick, fired: Fired) -> Result<(), Stop> {
+        let id = EntryId { queue: queue.clone(), name: tick.name.clone() };
+        let last = Some(tick.fire_time).filter(|_| !tick.envelopes.is_empty());
+        match fired {
+            Fired::Applied(accepted) => {
+                self.count(&accepted);
+                self.book.moved(&id, tick.fire_time.0, last);
+            }
+            // Its answer was lost.
+            Fired::Moved(cursor) if cursor == tick.fire_time.0 => self.book.moved(&id, cursor, last),
+            Fired::Moved(cursor) => {
+                self.book.moved(&id, cursor, None);
+                self.look_again(queue);
+            }
+            Fired::Paused | Fired::Unknown => self.look_again(queue),
+            Fired::Fenced => return Err(self.fenced()),
+        }
+        Ok(())
+    }
+
+    /// Somebody else has changed the entries of a queue. They are read before anything else of it is fired.
+    fn look_again(&mut self, queue: &QueueName) {
+        self.book.doubt(queue);
+        self.look_at = Duration::ZERO;
+    }
+
+    fn count(&self, accepted: &[Accepted]) {
+        let is_new = |accepted: &&Accepted| matches!(accepted, Accepted::Created | Accepted::Replaced(_));
+        let new = accepted.iter().filter(is_new).count();
+        self.shared.counters.enqueued.add(new as u64);
+        self.shared.counters.not_enqueued.add((accepted.len() - new) as u64);
+        self.shared.counters.skipped.add(u64::from(accepted.is_empty()));
+    }
+}
+
+/// Ticks in steps that brokers take, those of one queue together.
+fn batches(mut ticks: Vec<(EntryId, Tick)>) -> Vec<Batch> {
+    // Stable: what is due earlier stays before what is due later.
+    ticks.sort_by(|(one, _), (other, _)| one.queue.cmp(&other.queue));
+    let mut batches: Vec<Batch> = Vec::new();
+    let (mut envelopes, mut bytes) = (0, 0);
+    for (id, tick) in ticks {
+        let (more, longer) = (tick.envelopes.len(), bytes_of(&tick));
+        let fits = |batch: &&mut Batch| {
+            batch.queue == id.queue
+                && batch.ticks.len() < limits::FIRE_BATCH
+                && envelopes + more <= limits::FIRE_BATCH
+                && bytes + longer <= limits::FIRE_BYTES
+        };
+        match batches.last_mut().filter(fits) {
+            Some(batch) => {
+                batch.ticks.push(tick);
+                (envelopes, bytes) = (envelopes + more, bytes + longer);
+            }
+            None => {
+                batches.push(Batch { queue: id.queue, ticks: vec![tick] });
+                (envelopes, bytes) = (more, longer);
+            }
+        }
+    }
+    batches
+}
+
+fn bytes_of(tick: &Tick) -> usize {
+    tick.envelopes.iter().map(|envelope| envelope.payload.as_str().len()).sum()
+}
+
+/// A broker call that is given up after a term, to be asked again.
+async fn bounded<V>(shared: &Shared, operation: &'static str, call: impl Future<Output = Result<V>>) -> Result<V> {
+    let too_late = || Error::new(ErrorKind::DeadlineExceeded, operation, "");
+    shared.clock.timeout(limits::FIRE_BOUND, call).await.map_err(|_| too_late())?
+}

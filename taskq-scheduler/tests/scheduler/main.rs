@@ -1,0 +1,6 @@
+//! Schedulers in simulated time, on one thread: who leads, what is fired, and what becomes of it under faults.
+
+mod line;
+mod policies;
+mod rivals;
+mod world;
