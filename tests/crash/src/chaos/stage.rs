@@ -1,7 +1,13 @@
 //! What the processes work on: a file, a server with a proxy before it, or a service with sentinels.
 
-use std::{io::Write, path::PathBuf, process::Command};
+use std::{
+    io::Write,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
 
+use taskq_crash_tests::LONG;
 use taskq_test_support::{Fault, FaultProxy, Persistence, RedisServer, RedisService, TempFolder};
 
 use crate::options::Kind;
@@ -29,6 +35,9 @@ fn rules() -> &'static str {
     let (_, rest) = document.split_once("ACL SETUSER shop-worker on >password ").expect("the document has it");
     rest.split_once("```").expect("a block").0
 }
+
+/// How often is looked whether a server is done.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Written to the small disk at once.
 const PIECE: usize = 64 * 1024;
@@ -136,6 +145,20 @@ impl Stage {
         let file = file.expect("it can be opened");
         let length = file.metadata().expect("it has a length").len();
         file.set_len(length.saturating_sub(bytes)).expect("it can be cut");
+    }
+
+    /// Has the server write its append-only file anew.
+    pub(crate) fn rewrite_file(&mut self) {
+        let server = self.server();
+        server.command(&["BGREWRITEAOF"]);
+        let begun = Instant::now();
+        let is_done = |facts: &str| {
+            ["aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0"].iter().all(|words| facts.contains(words))
+        };
+        while !is_done(server.command(&["INFO", "persistence"]).text()) {
+            assert!(begun.elapsed() < LONG, "the append-only file is not rewritten");
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Ends every fault of network, server and disk.
