@@ -57,6 +57,15 @@ fn a_server_without_its_last_moments_is_reported_and_nobody_is_stuck() {
 }
 
 #[test]
+fn a_killed_or_stopped_leader_of_schedulers_costs_no_tick_and_doubles_none() {
+    for broker in ["sqlite", "redis"] {
+        let found = play(&["scheduler-kill", "--broker", broker, "--kills", "3"]);
+        assert!(figure(&found, "kills") > 0 && figure(&found, "ticks") > 100, "{found}");
+        assert_eq!((figure(&found, "ticks"), figure(&found, "doubled")), (figure(&found, "ticks_expected"), 0));
+    }
+}
+
+#[test]
 fn bodies_that_block_panic_hang_and_crash_cost_no_living_worker_its_lease() {
     let found = play(&["starvation", "--broker", "redis", "--lease-ms", "2000", "--workers", "2", "--kills", "1"]);
     assert_eq!((figure(&found, "leases_lost"), figure(&found, "misbehaved")), (0, 0));

@@ -16,7 +16,7 @@ use crate::{
     history::{History, Journal},
     nemesis::Nemesis,
     options::{Kind, Manner, Options},
-    outcome::Outcome,
+    outcome::{Outcome, percentile},
     soak::Wear,
     stage::Stage,
     theatre::Theatre,
@@ -56,7 +56,10 @@ pub(crate) async fn run(nemesis: Nemesis, kind: Kind, options: &Options) -> Resu
         backs: Vec::new(),
         misbehaved: Vec::new(),
         wear: None,
+        takeovers: Vec::new(),
     };
+    let url = theatre.stage.url();
+    (0..nemesis.schedulers()).for_each(|_| theatre.fleet.start_scheduler(&url));
     if nemesis == Nemesis::Soak {
         theatre.wear = Some(Wear::new(theatre.of_the_server()));
     }
@@ -64,10 +67,11 @@ pub(crate) async fn run(nemesis: Nemesis, kind: Kind, options: &Options) -> Resu
     let until = clock::now() + Duration::from_secs_f64(seconds);
     theatre.start_producers(nemesis.manner(), options, seconds * LOADED);
     nemesis.play(&mut theatre, until, options.kills.unwrap_or(u64::MAX)).await;
+    theatre.fleet.end_schedulers();
     theatre.fleet.wait_for_producers(LONG * 3);
     let first = results(&observer, &folder, nemesis).await?;
     theatre.rest().await;
-    let Theatre { faults, backs, misbehaved, wear, .. } = theatre;
+    let Theatre { faults, backs, misbehaved, wear, takeovers, .. } = theatre;
 
     let tallies = fleet.end();
     let last = match nemesis.manner() {
@@ -116,6 +120,10 @@ pub(crate) async fn run(nemesis: Nemesis, kind: Kind, options: &Options) -> Resu
         waits_hung: waits.map(|waits| told.saturating_sub(waits)),
         wait_p99_ms: None,
         loss_reported_ms: None,
+        ticks_expected: 0,
+        ticks: 0,
+        doubled: 0,
+        takeover_p99_ms: percentile(&takeovers, 0.99),
         clock_off_s: 0,
         wear,
         seconds: begun.elapsed().as_secs(),

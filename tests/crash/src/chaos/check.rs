@@ -37,8 +37,19 @@ pub(crate) struct Verdict {
     pub(crate) waits: Vec<Duration>,
     /// The longest time in which nothing was acknowledged, of those that touch a trouble.
     pub(crate) write_gap: Option<Duration>,
+    pub(crate) ticks: Ticks,
     /// From each trouble's end until a process told of a loss.
     pub(crate) reports: Vec<Duration>,
+}
+
+/// What became of the entries of schedulers, between the first and the last second that all of them saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ticks {
+    pub(crate) expected: u64,
+    pub(crate) ran: u64,
+    /// That ran more than once.
+    pub(crate) doubled: u64,
+    pub(crate) early: u64,
 }
 
 /// The result of each task by id, as the broker told it.
@@ -74,6 +85,7 @@ pub(crate) fn check(history: &History, troubles: &[Trouble], first: &Results, la
     verdict.early = early(history);
     verdict.waits = waits(history);
     verdict.write_gap = write_gap(history, troubles);
+    verdict.ticks = ticks(history);
     verdict.reports = reports(history, troubles);
     verdict
 }
@@ -127,6 +139,26 @@ fn write_gap(history: &History, troubles: &[Trouble]) -> Option<Duration> {
         troubles.iter().any(|trouble| trouble.process.is_none() && trouble.from <= pair[1] && trouble.until >= pair[0])
     };
     history.told_at.windows(2).filter(touches).map(|pair| pair[1] - pair[0]).max()
+}
+
+fn ticks(history: &History) -> Ticks {
+    let mut entries: BTreeMap<&str, BTreeMap<i64, u64>> = BTreeMap::new();
+    for (id, _) in &history.ticks {
+        let Some((entry, millis)) = id.rsplit_once('@') else { continue };
+        let second = millis.parse::<i64>().unwrap_or_default() / 1_000;
+        *entries.entry(entry).or_default().entry(second).or_default() += 1;
+    }
+    let first = entries.values().filter_map(|seconds| seconds.keys().next()).max();
+    let last = entries.values().filter_map(|seconds| seconds.keys().next_back()).min();
+    let (Some(first), Some(last)) = (first, last) else { return Ticks::default() };
+    let ran = entries.values().flat_map(|seconds| seconds.range(first..=last));
+    Ticks {
+        expected: (last - first + 1).unsigned_abs() * entries.len() as u64,
+        ran: ran.clone().count() as u64,
+        doubled: ran.filter(|(_, times)| **times > 1).count() as u64,
+        // The wall clock of the machine is that of the broker here.
+        early: history.ticks.iter().filter(|(_, late_millis)| *late_millis < 0).count() as u64,
+    }
 }
 
 fn reports(history: &History, troubles: &[Trouble]) -> Vec<Duration> {
@@ -220,5 +252,16 @@ mod tests {
         let trouble = Trouble { process: None, from: second(3), until: second(4), is_kill: false };
         let verdict = check(&history, &[trouble], &Results::new(), &Results::new());
         assert_eq!((verdict.write_gap, verdict.reports), (Some(second(3)), vec![second(1)]));
+    }
+
+    #[test]
+    fn missing_doubled_and_early_ticks_are_counted_between_the_seconds_that_all_entries_saw() {
+        let mut history = History::default();
+        let mut ran =
+            |entry: &str, second: i64, late: i64| history.ticks.push((format!("q/{entry}@{second}000"), late));
+        (5..=9).for_each(|second| ran("a", second, 3));
+        [6, 8, 8, 10].into_iter().for_each(|second| ran("b", second, -2));
+        let ticks = ticks(&history);
+        assert_eq!(ticks, Ticks { expected: 8, ran: 6, doubled: 1, early: 4 });
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use taskq_crash_tests::{LONG, count, ending};
 use taskq_test_support::ChildProcess;
 
-use crate::{clock, options::Manner};
+use crate::{clock, options::Manner, scheduler};
 
 /// Slots of each worker.
 pub(crate) const SLOTS: usize = 8;
@@ -43,6 +43,7 @@ pub(crate) struct Fleet {
     started: usize,
     pub(crate) workers: Vec<ChildProcess>,
     pub(crate) producers: Vec<ChildProcess>,
+    pub(crate) schedulers: Vec<ChildProcess>,
     pub(crate) troubles: Vec<Trouble>,
     /// Of workers that were ended as a deployment would.
     tallies: Tallies,
@@ -75,6 +76,7 @@ impl Fleet {
             started: 0,
             workers: Vec::new(),
             producers: Vec::new(),
+            schedulers: Vec::new(),
             troubles: Vec::new(),
             tallies: Tallies::default(),
         };
@@ -129,6 +131,27 @@ impl Fleet {
                 std::fs::write(file, offset).expect("the folder can be written");
             }
         }
+    }
+
+    /// Starts another scheduler at this address; it is ready.
+    pub(crate) fn start_scheduler(&mut self, url: &str) {
+        let journal = self.journal();
+        let mut command = Command::new(&self.program);
+        command.arg("scheduler").arg(url).arg(journal);
+        let scheduler = ChildProcess::spawn(&mut command);
+        scheduler.wait_for_line(|line| line == "ready", LONG);
+        self.schedulers.push(scheduler);
+    }
+
+    /// The schedulers that say they lead: a stopped one says so until it is continued.
+    pub(crate) fn leaders(&self) -> impl Iterator<Item = usize> {
+        let leads = |process: &ChildProcess| process.output_lines().last().is_some_and(|line| line == scheduler::LEADS);
+        self.schedulers.iter().enumerate().filter(move |(_, process)| leads(process)).map(|(index, _)| index)
+    }
+
+    /// Ends every scheduler as a deployment would.
+    pub(crate) fn end_schedulers(&mut self) {
+        self.schedulers.drain(..).for_each(|scheduler| drop(ending(&scheduler)));
     }
 
     /// Starts a producer of so many numbers.

@@ -42,6 +42,8 @@ pub(crate) enum Event {
     GaveUp { number: u64 },
     /// A producer that waits for it has its result.
     Waited { id: String },
+    /// A tick of an entry has run, so long after its time.
+    Ticked { id: String, late_millis: i64 },
     /// The process has logged an error.
     Complained { text: String },
     /// A worker's body begins, under this token.
@@ -58,6 +60,7 @@ impl Event {
             Self::Told { number, id } => format!("{at} told {number} {id}\n"),
             Self::GaveUp { number } => format!("{at} gave-up {number}\n"),
             Self::Waited { id } => format!("{at} waited {id}\n"),
+            Self::Ticked { id, late_millis } => format!("{at} ticked {id} {late_millis}\n"),
             Self::Complained { text } => format!("{at} complained {}\n", text.replace('\n', " ")),
             Self::Failed { number, error } => format!("{at} failed {number} {}\n", error.replace('\n', " ")),
             Self::Started { id, token, process } => format!("{at} started {id} {token} {process}\n"),
@@ -72,6 +75,7 @@ impl Event {
             "tried" => Self::Tried { number: number(words.next()), delay: number(words.next()) },
             "gave-up" => Self::GaveUp { number: number(words.next()) },
             "waited" => Self::Waited { id: words.next()?.to_owned() },
+            "ticked" => Self::Ticked { id: words.next()?.to_owned(), late_millis: number(words.next()) },
             "complained" => Self::Complained { text: words.collect::<Vec<_>>().join(" ") },
             "told" => Self::Told { number: number(words.next()), id: words.next()?.to_owned() },
             "failed" => Self::Failed { number: number(words.next()), error: words.collect::<Vec<_>>().join(" ") },
@@ -111,6 +115,8 @@ pub(crate) struct History {
     pub(crate) told_at: Vec<Duration>,
     /// When a producer had the result of a task.
     pub(crate) waited: BTreeMap<String, Duration>,
+    /// Ticks that ran, and how many milliseconds late.
+    pub(crate) ticks: Vec<(String, i64)>,
     pub(crate) complaints: Vec<(Duration, String)>,
     /// By id, in the order of their beginnings.
     pub(crate) executions: BTreeMap<String, Vec<Execution>>,
@@ -144,6 +150,7 @@ impl History {
             }
             Event::GaveUp { number } => drop(self.tried.entry(number).or_default()),
             Event::Waited { id } => drop(self.waited.insert(id, at)),
+            Event::Ticked { id, late_millis } => self.ticks.push((id, late_millis)),
             Event::Complained { text } => self.complaints.push((at, text)),
             Event::Failed { number, error } => self.failed.push(format!("task {number}: {error}")),
             Event::Started { id, token, process } => {
@@ -167,6 +174,7 @@ mod tests {
             Event::Tried { number: 7, delay: 250 },
             Event::GaveUp { number: 7 },
             Event::Waited { id: "chaos/a".to_owned() },
+            Event::Ticked { id: "chaos/entry-7@1795814753584".to_owned(), late_millis: -3 },
             Event::Complained { text: "the server has lost its last moments".to_owned() },
             Event::Told { number: 7, id: "chaos/a".to_owned() },
             Event::Failed { number: 7, error: "no answer within 5 s".to_owned() },

@@ -20,6 +20,7 @@ mod nemesis;
 mod options;
 mod outcome;
 mod producer;
+mod scheduler;
 mod soak;
 mod stage;
 mod starvation;
@@ -42,6 +43,7 @@ async fn main() -> ExitCode {
     let ended = match &options.role {
         Some(Role::Worker(arguments)) => worker::run(arguments).await.map(|()| true),
         Some(Role::Producer(arguments)) => producer::run(arguments).await.map(|()| true),
+        Some(Role::Scheduler(arguments)) => scheduler::run(arguments).await.map(|()| true),
         None => conduct(&options).await,
     };
     match ended {

@@ -16,32 +16,48 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Nemesis {
     /// Kills a worker every 300 ms and starts another one
+    #[value(alias = "N1")]
     WorkerKill,
     /// Stops workers for three leases and continues them
+    #[value(alias = "N2")]
     Zombie,
+    /// Kills or stops the leader of three schedulers, as soon as there is one again
+    #[value(alias = "N3")]
+    SchedulerKill,
     /// Blocks every slot for three leases; panics, hangs, ends its process; 64 open files
+    #[value(alias = "N15")]
     Starvation,
     /// Shows workers wall clocks that are up to an hour wrong, and jump
+    #[value(alias = "N14")]
     Clocks,
     /// Fills the disk under the data
+    #[value(alias = "N13")]
     DiskFull,
     /// Kills the server every five seconds and starts it again 200 ms later
+    #[value(alias = "N4")]
     ServerKill,
     /// The same, and the end of the append-only file is gone
+    #[value(alias = "N5")]
     PowerLoss,
     /// Links are late, cut, lose answers, pass one byte at a time
+    #[value(alias = "N9")]
     Links,
     /// Links are silent for 20 s
+    #[value(alias = "N10")]
     HalfOpen,
     /// Scripts are flushed, clients killed and paused, connections, writes and rights refused
+    #[value(alias = "N11")]
     ServerFaults,
     /// The server has less memory than it uses
+    #[value(alias = "N12")]
     MemoryFull,
     /// Kills the connections on which results are told, every 100 ms
     LostNotices,
     /// Kills the primary of a service with sentinels
+    #[value(alias = "N6")]
     Failover,
     /// Cuts primary and a producer off for 6 s; each enqueue waits for a replica
+    #[value(alias = "N7")]
     Partition,
     /// The same, and no enqueue waits: what is lost is counted
     PartitionPlain,
@@ -64,7 +80,8 @@ impl Nemesis {
     }
 
     pub(crate) fn can_be_played_on(self, kind: Kind) -> bool {
-        kind == Kind::Redis || matches!(self, Self::WorkerKill | Self::Zombie | Self::Starvation | Self::DiskFull)
+        kind == Kind::Redis
+            || matches!(self, Self::WorkerKill | Self::Zombie | Self::SchedulerKill | Self::Starvation | Self::DiskFull)
     }
 
     pub(crate) fn ground(self) -> Ground {
@@ -97,7 +114,7 @@ impl Nemesis {
 
     /// Whether a worker may lose a lease by it. Where none may, one that does is a false expiry.
     pub(crate) fn may_cost_leases(self) -> bool {
-        !matches!(self, Self::Starvation | Self::Clocks | Self::LostNotices)
+        !matches!(self, Self::SchedulerKill | Self::Starvation | Self::Clocks | Self::LostNotices)
     }
 
     /// How often it acts at most.
@@ -108,12 +125,18 @@ impl Nemesis {
         }
     }
 
+    /// How many schedulers there are.
+    pub(crate) fn schedulers(self) -> usize {
+        if self == Self::SchedulerKill { 3 } else { 0 }
+    }
+
     /// How long between two faults.
     fn pause(self, seed: &mut Seed) -> Duration {
         match self {
             Self::WorkerKill => Duration::from_millis(300),
             Self::Zombie => Duration::from_millis(1_000 + seed.next(1_000)),
             Self::Starvation | Self::Clocks => Duration::from_secs(2),
+            Self::SchedulerKill => Duration::from_millis(100 + seed.next(400)),
             Self::ServerKill | Self::PowerLoss | Self::DiskFull => Duration::from_secs(5),
             Self::Links => Duration::from_millis(500 + seed.next(1_500)),
             Self::HalfOpen | Self::Soak => Duration::from_secs(10),
@@ -153,6 +176,7 @@ impl Nemesis {
         match self {
             Self::WorkerKill => theatre.kill_a_worker(),
             Self::Zombie => theatre.stop_one().await,
+            Self::SchedulerKill => theatre.depose_the_leader().await,
             Self::Starvation => theatre.starve().await,
             Self::Clocks => theatre.change_clocks(),
             Self::DiskFull => theatre.fill_the_disk().await,

@@ -79,6 +79,9 @@ pub(crate) enum Role {
     /// Enqueues tasks.
     #[command(hide = true)]
     Producer(ProducerArguments),
+    /// Fires entries.
+    #[command(hide = true)]
+    Scheduler(SchedulerArguments),
 }
 
 #[derive(Args, Debug)]
@@ -86,6 +89,12 @@ pub(crate) struct WorkerArguments {
     pub(crate) url: String,
     pub(crate) slots: usize,
     pub(crate) lease_ms: u64,
+    pub(crate) history: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SchedulerArguments {
+    pub(crate) url: String,
     pub(crate) history: PathBuf,
 }
 

@@ -46,6 +46,11 @@ pub(crate) struct Outcome {
     pub(crate) wait_p99_ms: Option<u64>,
     /// From the return of a server that had lost something until a process told so, at most.
     pub(crate) loss_reported_ms: Option<u64>,
+    /// Ticks of entries: planned, run, run twice; and from the end of a leader until another one led.
+    pub(crate) ticks_expected: u64,
+    pub(crate) ticks: u64,
+    pub(crate) doubled: u64,
+    pub(crate) takeover_p99_ms: Option<u64>,
     /// The greatest error of a worker's wall clock, in seconds.
     pub(crate) clock_off_s: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,7 +69,9 @@ impl Outcome {
         self.stale_accepted = verdict.stale.len();
         self.stale_refused = tallies.fenced;
         self.phantoms = verdict.phantoms.len();
-        self.early = verdict.early.len();
+        self.early = verdict.early.len() + usize::try_from(verdict.ticks.early).unwrap_or(usize::MAX);
+        (self.ticks_expected, self.ticks, self.doubled) =
+            (verdict.ticks.expected, verdict.ticks.ran, verdict.ticks.doubled);
         self.attempts_spent = if nemesis.spends_attempts() { 0 } else { tallies.retried + tallies.dead };
         self.leases_lost = tallies.leases_lost;
         self.clock_off_s = tallies.clock_off;
@@ -89,6 +96,8 @@ impl Outcome {
         ];
         self.ok = broken.iter().all(|count| *count == 0)
             && self.attempts_spent == 0
+            && (self.ticks, self.doubled) == (self.ticks_expected, 0)
+            && (nemesis.schedulers() == 0 || self.ticks > 0)
             && self.is_loss_in_order(nemesis)
             && (nemesis.may_cost_leases() || self.leases_lost == 0)
             && self.wear.as_ref().is_none_or(|wear| wear.complaints().is_empty());
@@ -112,10 +121,12 @@ impl Outcome {
             ("write gap", self.write_gap_ms),
             ("wait p99", self.wait_p99_ms),
             ("loss told", self.loss_reported_ms),
+            ("takeover p99", self.takeover_p99_ms),
         ];
         let figures = figures.into_iter().filter_map(|(name, millis)| Some(format!("{name} {} ms", millis?)));
         let off = (self.clock_off_s > 0).then(|| format!("clocks {} s off", self.clock_off_s));
-        figures.chain(off).collect::<Vec<_>>().join(", ")
+        let ticks = (self.ticks_expected > 0).then(|| format!("ticks {} of {}", self.ticks, self.ticks_expected));
+        figures.chain(off).chain(ticks).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -123,7 +134,7 @@ fn millis(duration: Duration) -> Option<u64> {
     u64::try_from(duration.as_millis()).ok()
 }
 
-fn percentile(durations: &[Duration], part: f64) -> Option<u64> {
+pub(crate) fn percentile(durations: &[Duration], part: f64) -> Option<u64> {
     let mut sorted = durations.to_vec();
     sorted.sort_unstable();
     let last = sorted.len().checked_sub(1)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use taskq::{Client, TaskHandle};
 use taskq_crash_tests::{LONG, Seed};
-use taskq_test_support::Fault;
+use taskq_test_support::{ChildProcess, Fault};
 
 use crate::{
     clock,
@@ -45,6 +45,8 @@ pub(crate) struct Theatre<'a> {
     /// Bodies that did not end as they should have.
     pub(crate) misbehaved: Vec<String>,
     pub(crate) wear: Option<Wear>,
+    /// From the end of each leader until another one led.
+    pub(crate) takeovers: Vec<Duration>,
 }
 
 impl Theatre<'_> {
@@ -103,21 +105,21 @@ impl Theatre<'_> {
             return;
         }
         let chosen = running[usize::try_from(self.seed.next(running.len() as u64)).unwrap_or(0)];
-        self.stop_outside_a_write(chosen).await;
+        self.stop_outside_a_write(&self.fleet.workers[chosen]).await;
         let process = Some(self.fleet.workers[chosen].id());
         self.fleet.troubles.push(Trouble { process, from: clock::now(), until: Duration::MAX, is_kill: false });
     }
 
     /// A process that is stopped in the middle of a SQLite transaction holds the file's lock, and everybody waits.
-    async fn stop_outside_a_write(&self, index: usize) {
+    async fn stop_outside_a_write(&self, process: &ChildProcess) {
         let probe = self.observer.clone().with_deadline(Duration::from_millis(300));
         let nobody = "chaos/nobody".parse().expect("valid");
         loop {
-            self.fleet.workers[index].stop();
+            process.stop();
             if probe.cancel(&nobody).await.is_ok() {
                 return;
             }
-            self.fleet.workers[index].resume();
+            process.resume();
         }
     }
 
@@ -133,6 +135,41 @@ impl Theatre<'_> {
             }
             trouble.until = now;
         }
+    }
+
+    /// Kills the leader and starts another scheduler, or stops it until another one leads and continues it then.
+    pub(crate) async fn depose_the_leader(&mut self) {
+        let Some(leader) = self.await_a_leader_other_than(None).await else { return };
+        let process = self.fleet.schedulers[leader].id();
+        let is_killed = self.seed.next(2) == 0;
+        match is_killed {
+            true => self.fleet.schedulers[leader].kill(),
+            false => self.stop_outside_a_write(&self.fleet.schedulers[leader]).await,
+        }
+        let from = clock::now();
+        if self.await_a_leader_other_than(Some(process)).await.is_some() {
+            self.takeovers.push(clock::now() - from);
+        }
+        match is_killed {
+            true => {
+                self.fleet.schedulers.swap_remove(leader);
+                self.fleet.start_scheduler(&self.stage.url());
+            }
+            false => self.fleet.schedulers[leader].resume(),
+        }
+    }
+
+    async fn await_a_leader_other_than(&mut self, process: Option<u32>) -> Option<usize> {
+        let begun = clock::now();
+        while clock::now() - begun < LONG {
+            let others = self.fleet.leaders().find(|index| Some(self.fleet.schedulers[*index].id()) != process);
+            if others.is_some() {
+                return others;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.misbehaved.push(format!("nobody leads after {LONG:?}"));
+        None
     }
 
     /// Shows about half of the workers another time, now in the past and now in the future.
