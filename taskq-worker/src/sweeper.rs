@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use taskq_core::{QueueName, limits, retry::fraction};
+use taskq_core::{QueueName, broker::SweepAnswer, limits, retry::fraction};
 use tokio::sync::watch;
 
 use crate::{heartbeat, worker::Shared};
@@ -68,11 +68,12 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 /// Sweeps a queue until nothing is left, in bounded steps.
 async fn sweep(shared: &Shared, queue: &QueueName) {
-    let mut found_dead = false;
+    let mut looks_again = false;
     loop {
         match shared.broker.sweep(queue, limits::SWEEP_BATCH).await {
             Ok(answer) => {
-                found_dead |= answer.reclaimed + answer.buried > 0;
+                // Where nothing was left to do, another worker was faster, and may be gone before the next lease ends.
+                looks_again |= answer.reclaimed + answer.buried > 0 || answer == SweepAnswer::default();
                 if answer.reclaimed + answer.buried > 0 {
                     tracing::warn!(%queue, reclaimed = answer.reclaimed, buried = answer.buried, "took over from a dead worker");
                 }
@@ -87,7 +88,7 @@ async fn sweep(shared: &Shared, queue: &QueueName) {
             Err(error) => return shared.broker_trouble("sweep", &error),
         }
     }
-    if found_dead {
+    if looks_again {
         plan_next(shared, queue).await;
     }
 }

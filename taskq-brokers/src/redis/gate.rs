@@ -5,7 +5,7 @@
 //!         a connection broke, or a connect failed
 //!   open -----------------------------------------> shut --.
 //!     ^                                               |    | the probe failed: the next one comes after
-//!     '------------- one connect (the probe) succeeds-'<---' a pause of up to a second, drawn at random
+//!     '------------- one connect (the probe) succeeds-'<---' a pause of up to half a second, drawn at random
 //! ```
 //!
 //! Everybody else waits for the verdict of the probe: through at once if it is good, its error if it is not. All
@@ -23,8 +23,11 @@ use taskq_core::{
 };
 use tokio::sync::Notify;
 
-/// In any such time at most two connect while the server is away; a pause is drawn from all of it.
+/// In any such time at most two connect while the server is away.
 const WINDOW: Duration = Duration::from_secs(1);
+
+/// Pauses are drawn from so much: longer ones would only make a failover longer.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A server that has just let somebody in is there: a connection that breaks so soon after does not shut the gate.
 const TRUST: Duration = Duration::from_secs(1);
@@ -208,7 +211,7 @@ impl Turn<'_> {
         let now = self.gate.clock.monotonic();
         let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
         let mut state = self.gate.state();
-        let pause = fraction(WINDOW, state.next_seed());
+        let pause = fraction(PAUSE, state.next_seed());
         state.is_open = false;
         state.next_from = state.earliest(now + pause);
         state.failures += 1;
