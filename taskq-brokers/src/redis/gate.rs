@@ -5,7 +5,7 @@
 //!         a connection broke, or a connect failed
 //!   open -----------------------------------------> shut --.
 //!     ^                                               |    | the probe failed: the next one comes after
-//!     '------------- one connect (the probe) succeeds-'<---' a pause of up to half a second, drawn at random
+//!     '------------- one connect (the probe) succeeds-'<---' a pause of 0.25 to 0.75 s, drawn at random
 //! ```
 //!
 //! Everybody else waits for the verdict of the probe: through at once if it is good, its error if it is not. All
@@ -26,8 +26,9 @@ use tokio::sync::Notify;
 /// In any such time at most two connect while the server is away.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Pauses are drawn from so much: longer ones would only make a failover longer.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Pauses are at least the first and at most both together: half a second on the average, which is what two a second are,
+/// and never so long that a failover takes much longer by them.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_millis(500));
 
 /// A server that has just let somebody in is there: a connection that breaks so soon after does not shut the gate.
 const TRUST: Duration = Duration::from_secs(1);
@@ -211,7 +212,7 @@ impl Turn<'_> {
         let now = self.gate.clock.monotonic();
         let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
         let mut state = self.gate.state();
-        let pause = fraction(PAUSE, state.next_seed());
+        let pause = PAUSE.0 + fraction(PAUSE.1, state.next_seed());
         state.is_open = false;
         state.next_from = state.earliest(now + pause);
         state.failures += 1;
