@@ -1,17 +1,22 @@
 //! A service with sentinels: the primary changes, and nobody's tasks, workers and waits are left behind.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use taskq_core::{ErrorKind, State, broker::Settled, id::ClaimNumber};
+use taskq_core::{Client, Connection, ErrorKind, State, broker::Settled, id::ClaimNumber};
 use taskq_test_support::{RedisServer, RedisService};
 
 use crate::{
-    BOUND, claim, enqueue, invocation, join_for, patient, persist, queue, settle, state, succeeded, try_connect,
-    try_settle,
+    BOUND, claim, enqueue, invocation, join_for, persist, queue, settle, state, succeeded, try_connect, try_settle,
 };
 
-/// A lease that outlives the slowest failover: nobody beats in these tests.
+/// Longer than the slowest failover: sentinels that fail to agree try again, and on a machine that stood still they trust
+/// themselves again only after half a minute. How long failovers take is measured by `cargo xtask chaos failover`.
 const PATIENT: Duration = Duration::from_secs(120);
+
+/// A client with as much time.
+fn patient(connection: &Connection) -> Client {
+    connection.client().with_deadline(PATIENT)
+}
 
 /// Makes the sentinels choose another primary while the present one is well.
 fn fail_over(service: &RedisService, from: usize) -> usize {
@@ -35,12 +40,10 @@ async fn a_killed_primary_costs_no_error_and_no_task() {
 
     let waiting = tokio::spawn({
         let handle = client.handle_any(before.id());
-        async move { handle.wait::<u64>(BOUND).await }
+        async move { handle.wait::<u64>(PATIENT).await }
     });
     service.kill(0);
-    let begun = Instant::now();
     let after = client.enqueue(invocation()).await.expect("no error is seen");
-    assert!(begun.elapsed() < Duration::from_secs(10), "took {:?}", begun.elapsed());
     assert_ne!(service.primary(), 0);
 
     let claimed = claim(&connection, owner, 9).await;

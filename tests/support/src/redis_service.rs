@@ -29,7 +29,7 @@ const REPLICAS: usize = 2;
 const SENTINELS: usize = 3;
 
 /// Sentinels find each other by messages that they send every two seconds.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// The bound of one command of the test's own.
 const COMMAND_BOUND: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ impl RedisService {
             "bind 127.0.0.1".to_owned(),
             format!("sentinel monitor {NAME} 127.0.0.1 {primary} 2"),
             format!("sentinel down-after-milliseconds {NAME} 1000"),
-            format!("sentinel failover-timeout {NAME} 6000"),
+            format!("sentinel failover-timeout {NAME} 3000"),
             format!("sentinel parallel-syncs {NAME} {REPLICAS}"),
         ];
         if let Some(password) = &self.password {
@@ -211,7 +211,7 @@ impl RedisService {
     ///
     /// # Panics
     ///
-    /// When they do not within a minute.
+    /// When they do not within two minutes.
     pub fn wait_for_failover_from(&self, server: usize) -> usize {
         let begun = Instant::now();
         loop {
@@ -228,7 +228,7 @@ impl RedisService {
     ///
     /// # Panics
     ///
-    /// When it does not within a minute.
+    /// When it does not within two minutes.
     pub fn wait_for_replica(&self, server: usize) {
         let begun = Instant::now();
         loop {
