@@ -69,20 +69,20 @@ impl Sentinels {
         &self.service
     }
 
-    /// Where the primary is: the newest answer, once most sentinels have answered or all have failed to.
+    /// Where the primary is: the newest answer of all. Most are not enough: right after a failover only the sentinel that led
+    /// it may know, and the old primary may be back already and take writes that it forgets.
     pub(super) async fn primary(&self) -> Result<Place> {
-        let mut asking: FuturesUnordered<_> = self.nodes.iter().map(|node| self.ask(node)).collect();
+        let ask = |node| self.clock.timeout(ANSWER, self.ask(node));
+        let mut asking: FuturesUnordered<_> = self.nodes.iter().map(ask).collect();
         let (mut newest, mut answered, mut failures) = (None::<Place>, 0, Vec::new());
         while let Some(answer) = asking.next().await {
             match answer {
-                Ok(place) => {
+                Ok(Ok(place)) => {
                     answered += 1;
                     newest = newest.into_iter().chain(place).max_by_key(|place| place.epoch);
                 }
-                Err(error) => failures.push(error),
-            }
-            if answered > self.nodes.len() / 2 && newest.is_some() {
-                break;
+                Ok(Err(error)) => failures.push(error),
+                Err(_) => failures.push((redis::ErrorKind::Io, "a sentinel does not answer").into()),
             }
         }
         newest.ok_or_else(|| self.nobody_knows(answered, failures))
