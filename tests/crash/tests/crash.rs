@@ -123,7 +123,7 @@ async fn redis_loses_nothing_when_one_worker_is_killed_and_one_stopped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_resume_when_redis_is_killed_and_restarted() {
     let folder = TempFolder::new();
-    let mut server = RedisServer::builder().persistence(Persistence::AppendEverySecond).start();
+    let mut server = RedisServer::builder().persistence(Persistence::AppendAlways).start();
     let connection = taskq::connect(&server.url()).await.expect("opens");
     let client = connection.client().with_deadline(LONG);
     let workers: Vec<_> = (0..2).map(|_| PROGRAM.worker(&server.url(), 32, folder.path())).collect();

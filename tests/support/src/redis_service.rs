@@ -224,7 +224,8 @@ impl RedisService {
         }
     }
 
-    /// Waits until a server follows another one, and has caught up.
+    /// Waits until a server follows another one and has caught up, and all replicas follow the present primary itself: one
+    /// that still follows an old one would take over without the newest writes.
     ///
     /// # Panics
     ///
@@ -236,12 +237,18 @@ impl RedisService {
             let facts = self.servers[server].connect().and_then(|mut own| own.command(&["INFO", "replication"]));
             if let Ok(Reply::Text(facts)) = &facts
                 && ["role:slave", "master_link_status:up"].iter().all(|words| facts.lines().any(|line| line == *words))
+                && self.has_all_replicas(self.primary())
             {
                 return;
             }
             assert!(begun.elapsed() < READY_WITHIN, "it does not follow: {facts:?}");
             std::thread::sleep(LOOK);
         }
+    }
+
+    fn has_all_replicas(&self, primary: usize) -> bool {
+        let facts = self.servers[primary].connect().and_then(|mut own| own.command(&["INFO", "replication"]));
+        matches!(facts, Ok(Reply::Text(facts)) if facts.matches("state=online").count() == REPLICAS)
     }
 
     /// Cuts the first primary off from replicas, sentinels and all others: silently, as networks do. Who uses the URL of
