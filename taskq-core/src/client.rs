@@ -72,6 +72,11 @@ impl Client {
         let durability = invocation.wanted_durability().unwrap_or(self.durability);
         let mut envelope = invocation.into_envelope()?;
         self.connection.seal_task(&mut envelope)?;
+        self.enqueue_envelope(envelope, durability).await
+    }
+
+    /// Enqueues an envelope that was made, and sealed if there are keys, before: for schedulers.
+    pub async fn enqueue_envelope<T>(&self, envelope: Envelope, durability: Durability) -> Result<TaskHandle<T>> {
         let id = envelope.id.clone();
         // A caller's own key can come again, in another call.
         let batch = if envelope.own_id { BatchId::generate() } else { BatchId::of_generated(&id.key) };

@@ -166,6 +166,16 @@ pub enum EntryOrigin {
     RunTime,
 }
 
+impl fmt::Display for EntryOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Code => "code",
+            Self::File => "file",
+            Self::RunTime => "run time",
+        })
+    }
+}
+
 /// Who writes entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Author {

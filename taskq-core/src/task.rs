@@ -1,13 +1,22 @@
 //! What `#[task]` makes of a function: a type that knows its name, arguments, result and body, and registers itself.
 
-use std::{any::TypeId, future::Future, marker::PhantomData};
+use std::{
+    any::TypeId,
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    marker::PhantomData,
+};
 
 use futures_util::future::BoxFuture;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 use crate::{
     codec::Payload,
     context::{Context, ErasedContext},
+    error::BoxError,
     invocation::TaskOptions,
     limits,
     task_error::{TaskError, TaskErrorKind, TaskResult},
@@ -55,6 +64,8 @@ pub struct Registration {
     pub options: fn() -> TaskOptions,
     /// The type that the worker must lend.
     pub app: fn() -> AppType,
+    /// Whether these arguments fit its parameters; the error says which do not.
+    pub check_args: fn(&Payload) -> std::result::Result<(), BoxError>,
     /// The body.
     pub body: Body,
 }
@@ -109,6 +120,7 @@ impl Registration {
             location,
             options: T::options,
             app: AppType::of::<T::App>,
+            check_args: check_args::<T>,
             body: Body::Async(run_async::<T>),
         }
     }
@@ -120,6 +132,7 @@ impl Registration {
             location,
             options: T::options,
             app: AppType::of::<T::App>,
+            check_args: check_args::<T>,
             body: Body::Plain(run_plain::<T>),
         }
     }
@@ -151,6 +164,26 @@ fn run_plain<T: PlainTask>(context: ErasedContext) -> TaskResult<Payload> {
     let args = decode_args::<T>(context.attempt().payload())?;
     let output = T::run(context.lend()?, args)?;
     encode_output::<T>(&output)
+}
+
+/// Arguments that no worker has seen yet: besides what a body would refuse, no parameter may be misspelt.
+fn check_args<T: Task>(payload: &Payload) -> std::result::Result<(), BoxError> {
+    let args: T::Args = payload.decode()?;
+    let all = Payload::encode("encode arguments of", &args, limits::MAX_PAYLOAD)?;
+    let (given, known) = (names(payload)?, names(&all)?);
+    match given.iter().find(|name| !known.contains(*name)) {
+        None => Ok(()),
+        Some(stranger) => {
+            let known: Vec<_> = known.iter().map(|name| format!("\"{name}\"")).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Err(format!("there is no parameter \"{stranger}\"; its parameters: {known}").into())
+        }
+    }
+}
+
+fn names(payload: &Payload) -> std::result::Result<BTreeSet<String>, BoxError> {
+    let object: BTreeMap<String, IgnoredAny> = payload.decode()?;
+    Ok(object.into_keys().collect())
 }
 
 fn decode_args<T: Task>(payload: &Payload) -> TaskResult<T::Args> {

@@ -1,12 +1,13 @@
 //! The entries of a broker, for programs that change them at run time.
 
 use taskq_core::{
-    Author, Connection, EntryId, EntryName, Error, ErrorKind, QueueName, Result, StoredEntry, Written, limits,
+    AnyTask, Author, Connection, EntryId, EntryName, Error, ErrorKind, FireTime, QueueName, Result, StoredEntry,
+    TaskHandle, TaskId, TaskKey, Timestamp, Written, limits,
 };
 
-use crate::Entry;
+use crate::{Entry, recipe::Recipe, view::EntryView};
 
-/// Puts, pauses and removes entries at run time. Whichever scheduler leads notices within a second.
+/// Puts, pauses, triggers and removes entries at run time, and looks at them. Whichever scheduler leads notices within a second.
 ///
 /// ```
 /// # async fn example(connection: taskq_core::Connection) -> taskq_core::Result<()> {
@@ -59,9 +60,98 @@ impl Entries {
         self.0.schedules().resume(id).await
     }
 
+    /// Every entry, by queue and name.
+    pub async fn all(&self) -> Result<Vec<EntryView>> {
+        let mut queues: Vec<_> = self.0.schedules().marks().await?.into_iter().map(|(queue, _)| queue).collect();
+        queues.sort();
+        let mut all = Vec::new();
+        for queue in queues {
+            let mut last = None;
+            loop {
+                let page = self.page(&queue, last.as_ref()).await?;
+                let Some(entry) = page.last() else { break };
+                last = Some(entry.id().name.clone());
+                all.extend(page);
+            }
+        }
+        Ok(all)
+    }
+
     /// A page of a queue's entries by name, after the last name of the page before. An empty one is the end.
-    pub async fn page(&self, queue: &QueueName, after: Option<&EntryName>) -> Result<Vec<StoredEntry>> {
-        self.0.schedules().entries(queue, after, limits::MAX_PAGE).await
+    pub async fn page(&self, queue: &QueueName, after: Option<&EntryName>) -> Result<Vec<EntryView>> {
+        let page = self.0.schedules().entries(queue, after, limits::MAX_PAGE).await?;
+        Ok(page.into_iter().map(|stored| self.view(stored)).collect())
+    }
+
+    /// One entry.
+    pub async fn find(&self, id: &EntryId) -> Result<Option<EntryView>> {
+        let mut after = None;
+        loop {
+            let page = self.0.schedules().entries(&id.queue, after.as_ref(), limits::MAX_PAGE).await?;
+            let Some(last) = page.last().map(|stored| stored.id.name.clone()) else { return Ok(None) };
+            if last < id.name {
+                after = Some(last);
+                continue;
+            }
+            return Ok(page.into_iter().find(|stored| stored.id == *id).map(|stored| self.view(stored)));
+        }
+    }
+
+    /// Enqueues the task of an entry now, whatever its schedule says, and whether or not it is paused or its last run has
+    /// ended. The ticks to come stay as they are.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if there is no such entry; as [`Client::enqueue`](taskq_core::Client::enqueue).
+    pub async fn trigger(&self, id: &EntryId) -> Result<TaskHandle<AnyTask>> {
+        let recipe = self.recipe("trigger entry", id).await?;
+        let key = TaskKey::own(format!("{}+{}", id.name, TaskKey::generate()))?;
+        let envelope = recipe.now(&self.0, TaskId::new(id.queue.clone(), key))?;
+        self.0.client().enqueue_envelope(envelope, self.0.durability()).await
+    }
+
+    /// Enqueues a task for each fire time of an entry that is later than `after` and not later than `until`, both of them
+    /// past: for what was not scheduled then, or ran and was wrong. They start at once, in their order, without jitter.
+    ///
+    /// Each has the id of its tick. So a tick whose task is still known, as it ran a short time ago or was backfilled
+    /// before, is not run again: its handle says that it was not created.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if there is no such entry, the range is not past, or it has more than
+    /// [`limits::MAX_CATCH_UP`] fire times; as [`Client::enqueue`](taskq_core::Client::enqueue). What was enqueued before
+    /// the error stays, and the same call again goes on.
+    pub async fn backfill(&self, id: &EntryId, after: Timestamp, until: Timestamp) -> Result<Vec<TaskHandle<AnyTask>>> {
+        let refused = |cure: String| Error::new(ErrorKind::InvalidInput, "backfill entry", id).because(cure);
+        if until > self.0.broker().now().await? || after >= until {
+            return Err(refused("give it a range in the past, the earlier end first".to_owned()));
+        }
+        let recipe = self.recipe("backfill entry", id).await?;
+        let most = limits::MAX_CATCH_UP as usize;
+        let fire_times: Vec<_> = recipe.schedule.between(after, until, most + 1).collect();
+        if let Some(first_too_many) = fire_times.get(most) {
+            let first_too_many = jiff::Timestamp::from_millisecond(first_too_many.as_millis());
+            let end = first_too_many.map(|end| end.to_string()).unwrap_or_default();
+            return Err(refused(format!("over {most} fire times; end the range before {end}, and go on from there")));
+        }
+        let client = self.0.client();
+        let mut handles = Vec::with_capacity(fire_times.len());
+        for fire_time in fire_times {
+            let id = TaskId::new(id.queue.clone(), id.name.tick_key(FireTime(fire_time)));
+            let envelope = recipe.now(&self.0, id)?;
+            handles.push(client.enqueue_envelope(envelope, self.0.durability()).await?);
+        }
+        Ok(handles)
+    }
+
+    async fn recipe(&self, operation: &'static str, id: &EntryId) -> Result<Recipe> {
+        match self.find(id).await? {
+            Some(view) => view.into_recipe(),
+            None => Err(Error::new(ErrorKind::InvalidInput, operation, id).because("there is no such entry")),
+        }
+    }
+
+    fn view(&self, stored: StoredEntry) -> EntryView {
+        let recipe = Recipe::read(&self.0, &stored);
+        EntryView::new(stored, recipe)
     }
 }
 
@@ -70,7 +160,7 @@ fn own(operation: &'static str, id: &EntryId, written: Written) -> Result<()> {
         // No token was shown that could be refused.
         Written::Applied | Written::Fenced => Ok(()),
         Written::Foreign(origin) => {
-            let why = format!("it comes from {origin:?}; change it there, or pause it");
+            let why = format!("it comes from {origin}; change it there, or pause it");
             Err(Error::new(ErrorKind::InvalidInput, operation, id).because(why))
         }
     }

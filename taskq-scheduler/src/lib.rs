@@ -21,10 +21,12 @@ mod elector;
 mod ticker;
 
 mod book;
+mod declaration;
 mod entries;
 mod recipe;
 mod shared;
 mod tally;
+mod view;
 
 pub use entries::Entries;
 pub use entry::Entry;
@@ -33,4 +35,5 @@ pub use overlap::Overlap;
 pub use schedule::{Period, Schedule, at, calendar, cron, every};
 pub use scheduler::{Scheduler, SchedulerBuilder, SchedulerHandle};
 pub use tally::Tally;
-pub use taskq_core::{EntryName, FireTime};
+pub use taskq_core::{EntryId, EntryName, EntryOrigin, FireTime};
+pub use view::EntryView;

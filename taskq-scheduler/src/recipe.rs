@@ -87,13 +87,17 @@ impl Recipe {
             Duration::ZERO => Start::Now,
             jitter => Start::At(fire_time + jitter),
         };
-        let mut envelope = Envelope {
-            id: TaskId::new(id.queue.clone(), id.name.tick_key(tick)),
-            own_id: true,
-            start,
-            expiry: self.expires_in.map(Expiry::After),
-            ..self.template.clone()
-        };
+        self.made(connection, TaskId::new(id.queue.clone(), id.name.tick_key(tick)), start)
+    }
+
+    /// A task that starts at once.
+    pub(crate) fn now(&self, connection: &Connection, id: TaskId) -> Result<Envelope> {
+        self.made(connection, id, Start::Now)
+    }
+
+    fn made(&self, connection: &Connection, id: TaskId, start: Start) -> Result<Envelope> {
+        let expiry = self.expires_in.map(Expiry::After);
+        let mut envelope = Envelope { id, own_id: true, start, expiry, ..self.template.clone() };
         connection.seal_task(&mut envelope)?;
         Ok(envelope)
     }

@@ -1,15 +1,16 @@
 //! The scheduler: its entries, how it starts and ends.
 
-use std::{collections::HashSet, fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
-use taskq_core::{Connection, EntryId, Error, ErrorKind, Invocation, Result};
+use taskq_core::{Connection, Invocation, Result};
 use tokio::task::JoinHandle;
 
 use crate::{
     Entry, Schedule, Tally,
+    declaration::Declaration,
     elector::Elector,
     shared::{Phase, Shared},
-    ticker::{self, Declared},
+    ticker,
 };
 
 /// A scheduler, ready to start. Run as many as you like: one leads, and the others wait to follow it.
@@ -38,7 +39,7 @@ pub struct Scheduler;
 impl Scheduler {
     /// A scheduler on `connection`, for all entries that the broker has and those that are added here.
     pub fn builder(connection: Connection) -> SchedulerBuilder {
-        SchedulerBuilder { connection, entries: Vec::new() }
+        SchedulerBuilder { connection, entries: Vec::new(), file: None }
     }
 }
 
@@ -46,6 +47,7 @@ impl Scheduler {
 pub struct SchedulerBuilder {
     connection: Connection,
     entries: Vec<Entry>,
+    file: Option<Vec<Entry>>,
 }
 
 impl SchedulerBuilder {
@@ -66,16 +68,28 @@ impl SchedulerBuilder {
         self
     }
 
+    /// Brings these entries, which a configuration file declares, besides those of the program. They can change while the
+    /// scheduler runs: [`SchedulerHandle::reload`].
+    ///
+    /// When this scheduler is elected it removes the entries that came from a file before and that are not among these: an
+    /// entry that is taken out of the file fires no more, and if there are none at all, then none of a file is left. A
+    /// scheduler on which this is not called leaves those of files as they are.
+    #[must_use]
+    pub fn file(mut self, entries: Vec<Entry>) -> Self {
+        self.file = Some(entries);
+        self
+    }
+
     /// Starts it and returns a handle. Installs no signal handlers, so it fits inside another server.
     ///
     /// # Errors
     /// If an entry is refused or two have one name, or if the broker cannot be reached.
     pub async fn start(self) -> Result<SchedulerHandle> {
-        let declared = declared(&self.connection, self.entries)?;
-        let shared = Arc::new(Shared::new(self.connection));
+        let declaration = Declaration::new(&self.connection, self.entries, self.file)?;
+        let entries = declaration.len();
+        let shared = Arc::new(Shared::new(self.connection, declaration));
         let elector = Elector::start(Arc::clone(&shared)).await?;
-        let entries = declared.len();
-        let ticker = shared.clock.spawn("ticker", ticker::run(Arc::clone(&shared), declared));
+        let ticker = shared.clock.spawn("ticker", ticker::run(Arc::clone(&shared)));
         let supervisor = shared.clock.spawn("supervisor", supervise(Arc::clone(&shared), elector, ticker));
         tracing::info!(candidate = %shared.candidate, entries, at = shared.connection.address(), "scheduler started");
         Ok(SchedulerHandle { shared, supervisor })
@@ -99,20 +113,8 @@ impl fmt::Debug for SchedulerBuilder {
         f.debug_struct("SchedulerBuilder")
             .field("connection", &self.connection)
             .field("entries", &self.entries)
+            .field("file", &self.file)
             .finish_non_exhaustive()
-    }
-}
-
-/// The entries as brokers keep them.
-fn declared(connection: &Connection, entries: Vec<Entry>) -> Result<Declared> {
-    let declared: Declared = entries.into_iter().map(|entry| entry.written(connection)).collect::<Result<_>>()?;
-    let mut seen: HashSet<&EntryId> = HashSet::new();
-    match declared.iter().find(|(id, _)| !seen.insert(id)) {
-        None => Ok(declared),
-        Some((id, _)) => {
-            let cure = "two entries have this name; give each its own";
-            Err(Error::new(ErrorKind::Config, "start scheduler:", format!("entry \"{id}\"")).because(cure))
-        }
     }
 }
 
@@ -137,6 +139,15 @@ impl SchedulerHandle {
     /// Ticks no more, and hands over at once. Returns at once; [`ended`](Self::ended) waits.
     pub fn drain(&self) {
         self.shared.reach(Phase::Draining);
+    }
+
+    /// Takes these entries in place of those that its configuration file declared. If it leads they count at once, and else
+    /// when it is elected. An entry that was there before keeps its cursor and stays paused.
+    ///
+    /// # Errors
+    /// As [`SchedulerBuilder::start`] about entries. Then everything stays as it was.
+    pub fn reload(&self, entries: Vec<Entry>) -> Result<()> {
+        self.shared.declaration.replace_file(&self.shared.connection, entries)
     }
 
     /// Whether it leads, and may believe so.

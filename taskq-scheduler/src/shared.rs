@@ -8,7 +8,7 @@ use taskq_core::{
 };
 use tokio::sync::watch;
 
-use crate::{elector::Leadership, tally::Counters};
+use crate::{declaration::Declaration, elector::Leadership, tally::Counters};
 
 /// How far the end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) candidate: CandidateId,
     pub(crate) counters: Counters,
+    pub(crate) declaration: Declaration,
     /// Written by the elector alone.
     pub(crate) leadership: watch::Sender<Option<Leadership>>,
     /// The last token that a broker has refused.
@@ -35,12 +36,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(connection: Connection) -> Self {
+    pub(crate) fn new(connection: Connection, declaration: Declaration) -> Self {
         Self {
             clock: connection.clock().clone(),
             connection,
             candidate: CandidateId::generate(),
             counters: Counters::default(),
+            declaration,
             leadership: watch::Sender::new(None),
             refused: watch::Sender::new(FencingToken::default()),
             phase: watch::Sender::new(Phase::Running),

@@ -1,28 +1,31 @@
 //! Ticks while its scheduler leads: reads the entries, fires what is due, and reads again what has changed.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use taskq_core::{
-    Accepted, Author, EntryId, EntryOrigin, Error, ErrorKind, FencingToken, FireTime, Fired, Mark, QueueName, Result,
-    Schedules, StoredEntry, Tick, Timestamp, Written, limits,
+    Accepted, EntryId, Error, ErrorKind, FencingToken, FireTime, Fired, Mark, QueueName, Result, Schedules,
+    StoredEntry, Tick, Timestamp, Written, limits,
 };
+
+use tokio::sync::watch;
 
 use crate::{
     Misfire, Overlap,
     book::{Book, Planned},
+    declaration::Texts,
     elector::Leadership,
     overlap::Way,
     shared::{Phase, Shared},
 };
 
-/// The entries of the program, as brokers keep them.
-pub(crate) type Declared = Vec<(EntryId, String)>;
+/// A write to an entry under way: whether it counted, or nothing if it was not sent.
+type Write = BoxFuture<'static, (EntryId, Result<Option<Written>>)>;
 
 /// The loop: wait until elected, lead, and wait again.
-pub(crate) async fn run(shared: Arc<Shared>, declared: Declared) {
+pub(crate) async fn run(shared: Arc<Shared>) {
     while let Some(token) = elected(&shared).await {
-        Tenure::new(&shared, token, &declared).run().await;
+        Tenure::new(&shared, token).run().await;
     }
 }
 
@@ -42,9 +45,8 @@ async fn elected(shared: &Shared) -> Option<FencingToken> {
 struct Tenure<'a> {
     shared: &'a Arc<Shared>,
     token: FencingToken,
-    declared: &'a Declared,
+    file: watch::Receiver<Option<Arc<Texts>>>,
     book: Book,
-    is_declared: bool,
     look_at: Duration,
 }
 
@@ -69,9 +71,11 @@ struct Batch {
 }
 
 impl<'a> Tenure<'a> {
-    fn new(shared: &'a Arc<Shared>, token: FencingToken, declared: &'a Declared) -> Self {
-        let (book, look_at) = (Book::default(), Duration::ZERO);
-        Self { shared, token, declared, book, is_declared: false, look_at }
+    fn new(shared: &'a Arc<Shared>, token: FencingToken) -> Self {
+        let mut file = shared.declaration.changes();
+        // What it has is to be declared too.
+        file.mark_changed();
+        Self { shared, token, file, book: Book::default(), look_at: Duration::ZERO }
     }
 
     async fn run(mut self) {
@@ -96,12 +100,13 @@ impl<'a> Tenure<'a> {
     /// Looks for changes if it is time to, then fires what is due.
     async fn round(&mut self) -> Result<(), Stop> {
         self.now()?;
-        if self.shared.clock.monotonic() >= self.look_at {
+        // The sender lives as long as self.
+        let has_changed = self.file.has_changed().unwrap_or(false);
+        if has_changed || self.shared.clock.monotonic() >= self.look_at {
             let looked_at = self.shared.clock.monotonic();
             self.read_changes().await?;
-            if !self.is_declared {
-                self.declare().await?;
-                self.is_declared = true;
+            if has_changed {
+                self.declare_or_again().await?;
             }
             self.look_at = looked_at + limits::ENTRY_LOOK;
         }
@@ -109,7 +114,7 @@ impl<'a> Tenure<'a> {
     }
 
     /// Sleeps until something is due or a look is. False if the leadership is over.
-    async fn rest(&self) -> bool {
+    async fn rest(&mut self) -> bool {
         let Ok(now) = self.now() else { return false };
         let until_look = self.look_at.saturating_sub(self.shared.clock.monotonic());
         let until_due = self.book.next_at().map(|at| at.since(now));
@@ -123,6 +128,10 @@ impl<'a> Tenure<'a> {
             () = self.shared.reached(Phase::Draining) => false,
             // Renewed, and with it the broker's time; or over. The sender lives as long as self.
             _changed = leaderships.changed() => true,
+            _changed = self.file.changed() => {
+                self.file.mark_changed();
+                true
+            }
             () = self.shared.clock.sleep(pause) => true,
         }
     }
@@ -164,28 +173,38 @@ impl<'a> Tenure<'a> {
         Ok(())
     }
 
-    /// Brings the entries of the program to the broker, and takes away those that it no longer has. A program without
-    /// entries knows nothing of code, and leaves all as they are.
+    /// Brings the entries of program and file to the broker, and takes away those that they no longer have. Removals come
+    /// first, so that an entry can move from the one to the other.
     async fn declare(&mut self) -> Result<(), Stop> {
-        let author = Author::Code(self.token);
-        let is_as_declared = |id: &EntryId, text: &str| self.book.get(id).is_some_and(|known| *known.text == *text);
-        let changed: Vec<_> = self.declared.iter().filter(|(id, text)| !is_as_declared(id, text)).collect();
-        let gone = self.undeclared();
-        let changed: Vec<(EntryId, String)> = changed.into_iter().cloned().collect();
-        let is_changed = !changed.is_empty() || !gone.is_empty();
-        let puts = changed.into_iter().map(|(id, text)| {
-            self.write(id, move |schedules, id| Box::pin(async move { schedules.put(author, &id, &text).await }))
-        });
-        let removals = gone.into_iter().map(|id| {
+        let file = self.file.borrow_and_update().clone();
+        let changes = self.shared.declaration.against(&self.book, file.as_deref(), self.token);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let removals = changes.removals.into_iter().map(|(author, id)| {
             self.write(id, move |schedules, id| Box::pin(async move { schedules.remove(author, &id).await }))
         });
-        let mut writes = stream::iter(puts.chain(removals).collect::<Vec<_>>()).buffered(limits::FIRE_IN_FLIGHT * 4);
+        self.write_all(removals.collect()).await?;
+        let puts = changes.puts.into_iter().map(|(author, id, text)| {
+            self.write(id, move |schedules, id| Box::pin(async move { schedules.put(author, &id, &text).await }))
+        });
+        self.write_all(puts.collect()).await?;
+        self.read_changes().await
+    }
+
+    /// What could not be declared is declared in the next round.
+    async fn declare_or_again(&mut self) -> Result<(), Stop> {
+        let declared = self.declare().await;
+        if declared.is_err() {
+            self.file.mark_changed();
+        }
+        declared
+    }
+
+    async fn write_all(&self, writes: Vec<Write>) -> Result<(), Stop> {
+        let mut writes = stream::iter(writes).buffered(limits::FIRE_IN_FLIGHT * 4);
         while let Some((id, written)) = writes.next().await {
             self.heed(&id, written?.ok_or(Stop::Over)?)?;
-        }
-        drop(writes);
-        if is_changed {
-            self.read_changes().await?;
         }
         Ok(())
     }
@@ -195,7 +214,7 @@ impl<'a> Tenure<'a> {
         &self,
         id: EntryId,
         call: impl FnOnce(Arc<dyn Schedules>, EntryId) -> BoxFuture<'static, Result<Written>> + Send + 'static,
-    ) -> BoxFuture<'static, (EntryId, Result<Option<Written>>)> {
+    ) -> Write {
         let (shared, token) = (Arc::clone(self.shared), self.token);
         Box::pin(async move {
             if shared.now_as(token).is_none() {
@@ -207,21 +226,11 @@ impl<'a> Tenure<'a> {
         })
     }
 
-    /// Entries of a program that this one does not have.
-    fn undeclared(&self) -> Vec<EntryId> {
-        if self.declared.is_empty() {
-            return Vec::new();
-        }
-        let declared: HashSet<&EntryId> = self.declared.iter().map(|(id, _)| id).collect();
-        let of_code = self.book.ids().filter(|(_, known)| known.origin == EntryOrigin::Code);
-        of_code.map(|(id, _)| id).filter(|id| !declared.contains(id)).cloned().collect()
-    }
-
     fn heed(&self, id: &EntryId, written: Written) -> Result<(), Stop> {
         match written {
             Written::Applied => Ok(()),
             Written::Foreign(origin) => {
-                tracing::error!(entry = %id, ?origin, "an entry of this program exists from elsewhere and is left alone");
+                tracing::error!(entry = %id, ?origin, "an entry of this name exists from elsewhere and is left alone");
                 Ok(())
             }
             Written::Fenced => Err(self.fenced()),

@@ -168,10 +168,10 @@ async fn an_entry_that_left_the_code_fires_no_more_and_one_from_elsewhere_stays(
     assert_eq!(world.fired("stays"), [(10, 10), (20, 20), (30, 30)]);
     assert_eq!(world.fired("run-time"), [(10, 10), (20, 20), (30, 30)]);
     let page = entries.page(&queue(), None).await.expect("lists");
-    let names: Vec<_> = page.iter().map(|entry| entry.id.name.as_str()).collect();
+    let names: Vec<_> = page.iter().map(|entry| entry.id().name.as_str()).collect();
     assert_eq!(names, ["run-time", "stays"]);
-    let error = entries.remove(&page[1].id).await.expect_err("it would come back");
-    assert!(error.to_string().contains("comes from Code"), "{error}");
+    let error = entries.remove(page[1].id()).await.expect_err("it would come back");
+    assert!(error.to_string().contains("comes from code"), "{error}");
 }
 
 #[tokio::test]

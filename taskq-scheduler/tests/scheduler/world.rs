@@ -14,7 +14,7 @@ use taskq_core::{
     broker::memory,
     clock::{Process, Simulation},
 };
-use taskq_scheduler::{Schedule, Scheduler, SchedulerBuilder, SchedulerHandle};
+use taskq_scheduler::{Entry, Schedule, Scheduler, SchedulerBuilder, SchedulerHandle};
 
 use crate::line::{Dice, Effect, Line, Net};
 
@@ -49,6 +49,11 @@ impl Rival {
 
     pub(crate) fn tally(&self) -> taskq_scheduler::Tally {
         self.handle.lock().expect("not poisoned").as_ref().map(SchedulerHandle::tally).unwrap_or_default()
+    }
+
+    /// Takes these entries in place of those of its file.
+    pub(crate) fn reload(&self, entries: Vec<Entry>) -> taskq_core::Result<()> {
+        self.handle.lock().expect("not poisoned").as_ref().expect("it was started").reload(entries)
     }
 
     fn with(&self, ask: impl FnOnce(&SchedulerHandle) -> bool) -> bool {
