@@ -3,9 +3,16 @@
 //! Environment variables win over the file, the file over the defaults. The variable of a key is its path in upper
 //! case, joined with two underscores: `worker.drain` is `TASKQ__WORKER__DRAIN`.
 
+mod known;
+#[cfg(feature = "scheduler")]
+mod schedule;
 mod security;
+mod settings;
+mod value;
 
 pub use security::{KeyAlgorithm, KeyPlace, KeySource, Security};
+pub use settings::Origin;
+pub(crate) use value::parse_duration;
 
 use std::{
     collections::BTreeMap,
@@ -14,56 +21,15 @@ use std::{
     time::Duration,
 };
 
-use taskq_core::{Connection, Durability, Error, ErrorKind, Result, limits};
-use toml::{
-    Spanned, Value,
-    de::{DeTable, DeValue},
-};
+use taskq_core::{Connection, Durability, Error, ErrorKind, Result};
+use toml::Value;
+
+use known::KNOWN;
+use settings::{Setting, Settings};
+use value::{duration, lease, shared, text};
 
 /// The file that is read if none is named.
 pub const DEFAULT_FILE: &str = "taskq.toml";
-
-/// A key that may be set: its path, its default as shown, what it means. A `*` stands for any name.
-struct Known {
-    key: &'static str,
-    default: &'static str,
-    meaning: &'static str,
-}
-
-const KNOWN: [Known; 16] = [
-    Known { key: "broker.url", default: "sqlite://taskq.db", meaning: "where tasks are kept" },
-    Known { key: "client.deadline", default: "5s", meaning: "deadline of one client call" },
-    Known { key: "client.replicas", default: "0", meaning: "replicas that confirm each enqueue; Redis only" },
-    Known { key: "worker.drain", default: "25s", meaning: "time to finish after SIGTERM" },
-    Known { key: "worker.lease", default: "4500ms", meaning: "how long a silent worker is trusted, 600ms to 10m" },
-    Known { key: "worker.default_timeout", default: "30m", meaning: "limit of attempts that declare none" },
-    Known { key: "worker.unregistered_bound", default: "24h", meaning: "how long unknown tasks are handed back" },
-    Known {
-        key: "worker.plain_threads",
-        default: "",
-        meaning: "most threads for plain bodies; as many as slots if unset",
-    },
-    Known { key: "worker.queues.*", default: "", meaning: "slots of one queue; all declared queues with 10 if none" },
-    Known { key: "worker.shared", default: "", meaning: "queues that share slots: slots, order, queues" },
-    Known { key: "security.sign_with", default: "", meaning: "id of the key that signs tasks" },
-    Known { key: "security.encrypt_with", default: "", meaning: "id of the key that encrypts tasks and results" },
-    Known {
-        key: "security.require_signature",
-        default: "false",
-        meaning: "whether unsigned tasks become dead letters",
-    },
-    Known {
-        key: "security.require_encryption",
-        default: "false",
-        meaning: "whether unencrypted tasks become dead letters",
-    },
-    Known {
-        key: "security.keys.*",
-        default: "",
-        meaning: "a key: its algorithm, and its file or environment variable",
-    },
-    Known { key: "log.filter", default: "info", meaning: "what is logged, as in RUST_LOG" },
-];
 
 /// The configuration of a program.
 #[derive(Clone)]
@@ -93,7 +59,9 @@ pub struct Config {
     pub security: Security,
     /// What is logged.
     pub log_filter: String,
-    settings: BTreeMap<String, Setting>,
+    #[cfg(feature = "scheduler")]
+    schedules: Vec<schedule::ScheduledTask>,
+    settings: Settings,
 }
 
 /// Queues that share slots.
@@ -105,37 +73,6 @@ pub struct SharedSlots {
     pub strict: bool,
     /// The queues with their weights.
     pub queues: Vec<(String, u32)>,
-}
-
-/// One value and where it came from.
-#[derive(Clone, Debug)]
-struct Setting {
-    value: Value,
-    origin: Origin,
-}
-
-/// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Nobody set it.
-    Default,
-    /// A file, at a line and column, 1-based.
-    File(PathBuf, usize, usize),
-    /// An environment variable.
-    Environment(String),
-    /// An argument of the command line.
-    CommandLine(&'static str),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File(path, line, column) => write!(f, "{}:{line}:{column}", path.display()),
-            Self::Environment(name) => f.write_str(name),
-            Self::CommandLine(option) => f.write_str(option),
-        }
-    }
 }
 
 impl Config {
@@ -161,17 +98,18 @@ impl Config {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self> {
         let mut settings = match file {
-            Some((path, text)) => settings_of_file(&path, &text)?,
-            None => BTreeMap::new(),
+            Some((path, text)) => settings::of_file(&path, &text)?,
+            None => Settings::new(),
         };
-        settings.extend(settings_of_environment(variables)?);
+        settings.extend(settings::of_environment(variables)?);
         Self::from_settings(settings)
     }
 
     /// The same configuration with another broker, as said on the command line.
     #[must_use]
     pub fn with_broker_url(mut self, url: String) -> Self {
-        let setting = Setting { value: Value::String(url.clone()), origin: Origin::CommandLine("--url") };
+        let path = vec!["broker".to_owned(), "url".to_owned()];
+        let setting = Setting { path, value: Value::String(url.clone()), origin: Origin::CommandLine("--url") };
         self.settings.insert("broker.url".to_owned(), setting);
         self.broker_url = url;
         self
@@ -190,32 +128,48 @@ impl Config {
         Ok(self.security.connect(&self.broker_url).await?.with_durability(durability))
     }
 
-    fn from_settings(settings: BTreeMap<String, Setting>) -> Result<Self> {
+    /// The entries of the tables `[schedule.NAME]`, for [`SchedulerBuilder::file`](crate::SchedulerBuilder::file).
+    ///
+    /// `tasks` are those of this program, [`Registration::linked`](crate::Registration::linked): an entry whose task is not
+    /// among them, or whose arguments do not fit its parameters, is refused. If there are none at all nothing is known of
+    /// tasks, and nothing is checked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] with file, line and column, and the cure.
+    #[cfg(feature = "scheduler")]
+    pub fn entries(&self, tasks: &[taskq_core::Registration]) -> Result<Vec<crate::Entry>> {
+        self.schedules.iter().map(|schedule| schedule.to_entry(tasks)).collect()
+    }
+
+    fn from_settings(settings: Settings) -> Result<Self> {
         let mut config = Self {
             broker_url: text(&settings, "broker.url")?,
             client_deadline: duration(&settings, "client.deadline")?,
-            replicas: replicas(&settings, "client.replicas")?,
+            replicas: settings.get("client.replicas").map_or(Ok(0), |setting| setting.up_to(u8::MAX))?,
             drain: duration(&settings, "worker.drain")?,
             lease: lease(&settings, "worker.lease")?,
             default_timeout: duration(&settings, "worker.default_timeout")?,
             unregistered_bound: duration(&settings, "worker.unregistered_bound")?,
-            plain_threads: settings
-                .get("worker.plain_threads")
-                .map(|setting| count("worker.plain_threads", setting))
-                .transpose()?,
+            plain_threads: settings.get("worker.plain_threads").map(Setting::count).transpose()?,
             queues: BTreeMap::new(),
             shared: Vec::new(),
             security: Security::from_settings(&settings)?,
             log_filter: text(&settings, "log.filter")?,
-            settings: BTreeMap::new(),
+            #[cfg(feature = "scheduler")]
+            schedules: schedule::ScheduledTask::all(&settings)?,
+            settings: Settings::new(),
         };
         for (key, setting) in &settings {
-            if let Some(queue) = key.strip_prefix("worker.queues.") {
-                config.queues.insert(queue.to_owned(), count(key, setting)?);
+            if key.starts_with("worker.queues.") {
+                config.queues.insert(setting.name().to_owned(), setting.count()?);
             }
             if key == "worker.shared" {
                 config.shared = shared(setting)?;
             }
+        }
+        #[cfg(not(feature = "scheduler"))]
+        if let Some(setting) = settings.values().find(|setting| setting.path[0] == "schedule") {
+            return Err(setting.wrong("needs the feature \"scheduler\" of taskq-rs; enable it in Cargo.toml"));
         }
         config.settings = settings;
         Ok(config)
@@ -226,6 +180,7 @@ impl Config {
         let mut rows: Vec<_> = self
             .settings
             .iter()
+            .filter(|(_, setting)| !setting.is_heading())
             .map(|(key, setting)| (key.clone(), shown(key, &setting.value), setting.origin.clone()))
             .collect();
         let unset = KNOWN.iter().filter(|known| !known.default.is_empty() && !self.settings.contains_key(known.key));
@@ -253,190 +208,6 @@ fn read(path: &Path) -> Result<String> {
 
 fn wrong(place: impl fmt::Display, cure: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, "read", place).because(cure.into())
-}
-
-fn is_known(key: &str) -> bool {
-    KNOWN.iter().any(|known| match known.key.strip_suffix('*') {
-        Some(prefix) => key.strip_prefix(prefix).is_some_and(|name| !name.is_empty()),
-        None => known.key == key,
-    })
-}
-
-fn unknown(place: impl fmt::Display, key: &str) -> Error {
-    let nearest = KNOWN.iter().map(|known| known.key).min_by_key(|known| strsim::levenshtein(known, key));
-    wrong(place, format!("unknown key \"{key}\"; the nearest known one is \"{}\"", nearest.unwrap_or_default()))
-}
-
-// The file ------------------------------------------------------------------------------------------------
-
-fn settings_of_file(path: &Path, text: &str) -> Result<BTreeMap<String, Setting>> {
-    let table = DeTable::parse(text).map_err(|error| {
-        let (line, column) = error.span().map_or((1, 1), |span| place_of(text, span.start));
-        wrong(Origin::File(path.into(), line, column), error.message().to_owned())
-    })?;
-    let mut settings = BTreeMap::new();
-    collect(path, text, "", table.get_ref(), &mut settings)?;
-    Ok(settings)
-}
-
-/// Walks the tables down to the keys that may be set.
-fn collect(
-    path: &Path,
-    text: &str,
-    prefix: &str,
-    table: &DeTable<'_>,
-    into: &mut BTreeMap<String, Setting>,
-) -> Result<()> {
-    for (name, value) in table {
-        let key = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
-        let (line, column) = place_of(text, name.span().start);
-        let origin = Origin::File(path.into(), line, column);
-        match value.get_ref() {
-            DeValue::Table(inner) if !is_known(&key) && leads_somewhere(&key) => {
-                collect(path, text, &key, inner, into)?
-            }
-            _ if is_known(&key) => {
-                into.insert(key, Setting { value: plain(value)?, origin });
-            }
-            _ => return Err(unknown(origin, &key)),
-        }
-    }
-    Ok(())
-}
-
-fn leads_somewhere(key: &str) -> bool {
-    KNOWN.iter().any(|known| known.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
-}
-
-/// A value without its place.
-fn plain(value: &Spanned<DeValue<'_>>) -> Result<Value> {
-    let text = match value.get_ref() {
-        DeValue::String(text) => return Ok(Value::String(text.to_string())),
-        DeValue::Array(items) => return items.iter().map(plain).collect::<Result<_>>().map(Value::Array),
-        DeValue::Table(table) => {
-            let entries = table.iter().map(|(name, value)| Ok((name.get_ref().to_string(), plain(value)?)));
-            return entries.collect::<Result<_>>().map(Value::Table);
-        }
-        DeValue::Integer(number) => number.to_string(),
-        DeValue::Float(number) => number.to_string(),
-        DeValue::Boolean(truth) => truth.to_string(),
-        DeValue::Datetime(time) => time.to_string(),
-    };
-    text.parse().map_err(|error: toml::de::Error| wrong("value", error.message().to_owned()))
-}
-
-fn place_of(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..offset.min(text.len())];
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (line, column)
-}
-
-// The environment -----------------------------------------------------------------------------------------
-
-fn settings_of_environment(variables: impl IntoIterator<Item = (String, String)>) -> Result<BTreeMap<String, Setting>> {
-    let mut settings = BTreeMap::new();
-    for (variable, text) in variables {
-        let Some(path) = variable.strip_prefix("TASKQ__") else { continue };
-        let key = path.split("__").collect::<Vec<_>>().join(".").to_lowercase();
-        if !is_known(&key) {
-            return Err(unknown(&variable, &key));
-        }
-        // What reads as a TOML number, list or quoted text is one; anything else is text as it stands.
-        let value = text.parse().unwrap_or(Value::String(text));
-        settings.insert(key, Setting { value, origin: Origin::Environment(variable) });
-    }
-    Ok(settings)
-}
-
-// Values --------------------------------------------------------------------------------------------------
-
-fn text(settings: &BTreeMap<String, Setting>, key: &'static str) -> Result<String> {
-    match settings.get(key) {
-        None => Ok(default_of(key).to_owned()),
-        Some(Setting { value: Value::String(text), .. }) => Ok(text.clone()),
-        // What stands there may hold a password.
-        Some(Setting { origin, .. }) => Err(wrong(origin, format!("{key} is text, in quotes"))),
-    }
-}
-
-fn default_of(key: &str) -> &'static str {
-    KNOWN.iter().find(|known| known.key == key).map_or("", |known| known.default)
-}
-
-fn duration(settings: &BTreeMap<String, Setting>, key: &'static str) -> Result<Duration> {
-    let text = text(settings, key)?;
-    let origin = settings.get(key).map_or(Origin::Default, |setting| setting.origin.clone());
-    match parse_duration(&text) {
-        Ok(duration) if duration <= limits::MAX_FUTURE => Ok(duration),
-        Ok(_) => Err(wrong(origin, format!("{key} is at most ten years"))),
-        Err(cure) => Err(wrong(origin, format!("{key}: {cure}"))),
-    }
-}
-
-fn lease(settings: &BTreeMap<String, Setting>, key: &'static str) -> Result<Duration> {
-    let lease = duration(settings, key)?;
-    if (limits::MIN_LEASE..=limits::MAX_LEASE).contains(&lease) {
-        return Ok(lease);
-    }
-    let origin = settings.get(key).map_or(Origin::Default, |setting| setting.origin.clone());
-    Err(wrong(origin, format!("{key} is from 600ms to 10m, not {lease:?}")))
-}
-
-/// Reads `90s`, `15m`, `1h 30m`, `500ms`, `2d`, and ISO 8601 durations.
-pub(crate) fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
-    let cure = || format!("\"{text}\" is no duration; write for example \"90s\", \"15m\" or \"1h 30m\"");
-    // Days have 24 hours here: these are lengths of time, not calendar dates.
-    let in_hours = match text.trim().strip_suffix('d').map(str::trim).and_then(|days| days.parse::<u64>().ok()) {
-        Some(days) => format!("{}h", days.saturating_mul(24)),
-        None => text.to_owned(),
-    };
-    let parsed: jiff::SignedDuration = in_hours.parse().map_err(|_| cure())?;
-    Duration::try_from(parsed).map_err(|_| cure())
-}
-
-fn count(key: &str, Setting { value, origin }: &Setting) -> Result<usize> {
-    match value.as_integer().and_then(|number| usize::try_from(number).ok()) {
-        Some(number) if number > 0 => Ok(number),
-        _ => Err(wrong(origin, format!("{key} is a whole number above zero, not {value}"))),
-    }
-}
-
-fn replicas(settings: &BTreeMap<String, Setting>, key: &'static str) -> Result<u8> {
-    let Some(Setting { value, origin }) = settings.get(key) else { return Ok(0) };
-    let number = value.as_integer().and_then(|number| u8::try_from(number).ok());
-    number.ok_or_else(|| wrong(origin, format!("{key} is a whole number from 0 to 255, not {value}")))
-}
-
-fn shared(Setting { value, origin }: &Setting) -> Result<Vec<SharedSlots>> {
-    let cure = "worker.shared is a list of tables such as { slots = 50, order = \"strict\", queues = [\"high\", \"low\"] } \
-                or { slots = 50, order = \"weighted\", queues = { high = 3, low = 1 } }";
-    let one = |value: &Value| -> Option<SharedSlots> {
-        let table = value.as_table()?;
-        let slots = usize::try_from(table.get("slots")?.as_integer()?).ok().filter(|slots| *slots > 0)?;
-        let strict = match table.get("order").map_or(Some("strict"), Value::as_str)? {
-            "strict" => true,
-            "weighted" => false,
-            _ => return None,
-        };
-        let queues = match table.get("queues")? {
-            Value::Array(names) => {
-                names.iter().map(|name| Some((name.as_str()?.to_owned(), 1))).collect::<Option<_>>()?
-            }
-            Value::Table(weights) => weights
-                .iter()
-                .map(|(name, weight)| Some((name.clone(), u32::try_from(weight.as_integer()?).ok()?)))
-                .collect::<Option<_>>()?,
-            _ => return None,
-        };
-        (table.keys().all(|key| ["slots", "order", "queues"].contains(&key.as_str()))).then_some(SharedSlots {
-            slots,
-            strict,
-            queues,
-        })
-    };
-    let lanes = value.as_array().and_then(|lanes| lanes.iter().map(one).collect());
-    lanes.ok_or_else(|| wrong(origin, cure))
 }
 
 /// A value for people: a URL without its password.

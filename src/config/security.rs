@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use taskq_core::{Connection, Error, ErrorKind, KeyId, Result};
 use toml::Value;
 
-use super::{Origin, Setting, wrong};
+use super::{
+    settings::{Origin, Setting, Settings},
+    wrong,
+};
 
 /// Keys by id, which of them are used now, and what is required of tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,9 +72,9 @@ const ALGORITHMS: [(&str, KeyAlgorithm); 4] = [
 
 impl Security {
     /// Reads the table.
-    pub(super) fn from_settings(settings: &BTreeMap<String, Setting>) -> Result<Self> {
-        let keys = settings.iter().filter_map(|(key, setting)| Some((key.strip_prefix("security.keys.")?, setting)));
-        let keys = keys.map(|(id, setting)| key_source(id, setting)).collect::<Result<_>>()?;
+    pub(super) fn from_settings(settings: &Settings) -> Result<Self> {
+        let keys = settings.iter().filter(|(key, _)| key.starts_with("security.keys."));
+        let keys = keys.map(|(_, setting)| key_source(setting.name(), setting)).collect::<Result<_>>()?;
         let security = Self {
             sign_with: key_id(settings, "security.sign_with")?,
             encrypt_with: key_id(settings, "security.encrypt_with")?,
@@ -93,7 +96,7 @@ impl Security {
     /// Without a key that could meet it, a requirement would make a dead letter of every task.
     fn check_requirement(
         &self,
-        settings: &BTreeMap<String, Setting>,
+        settings: &Settings,
         key: &'static str,
         is_required: bool,
         meets: impl Fn(KeyAlgorithm) -> bool,
@@ -110,7 +113,7 @@ impl Security {
     /// The key that is to be used has to be there, and be of use.
     fn check_use(
         &self,
-        settings: &BTreeMap<String, Setting>,
+        settings: &Settings,
         key: &'static str,
         id: &Option<String>,
         is_of_use: impl Fn(KeyAlgorithm) -> bool,
@@ -194,7 +197,7 @@ impl Security {
 }
 
 /// A key's table. The values in it are not shown in errors: somebody may have written the key itself.
-fn key_source(id: &str, Setting { value, origin }: &Setting) -> Result<(String, KeySource)> {
+fn key_source(id: &str, Setting { value, origin, .. }: &Setting) -> Result<(String, KeySource)> {
     let cure = || {
         let algorithms: Vec<_> = ALGORITHMS.iter().map(|(name, _)| *name).collect();
         let form = "{ algorithm = \"hmac-sha256\", file = \"/run/secrets/taskq\" }, or with env = \"NAME\"";
@@ -222,22 +225,18 @@ fn key_source(id: &str, Setting { value, origin }: &Setting) -> Result<(String, 
     }
 }
 
-fn key_id(settings: &BTreeMap<String, Setting>, key: &'static str) -> Result<Option<String>> {
+fn key_id(settings: &Settings, key: &'static str) -> Result<Option<String>> {
     match settings.get(key) {
         None => Ok(None),
         Some(Setting { value: Value::String(id), .. }) => Ok(Some(id.clone())),
         // An environment variable of digits reads as a number.
-        Some(Setting { value: Value::Integer(id), origin: Origin::Environment(_) }) => Ok(Some(id.to_string())),
+        Some(Setting { value: Value::Integer(id), origin: Origin::Environment(_), .. }) => Ok(Some(id.to_string())),
         Some(Setting { origin, .. }) => Err(wrong(origin, format!("{key} is the id of a key, in quotes"))),
     }
 }
 
-fn truth(settings: &BTreeMap<String, Setting>, key: &'static str) -> Result<bool> {
-    match settings.get(key) {
-        None => Ok(false),
-        Some(Setting { value: Value::Boolean(truth), .. }) => Ok(*truth),
-        Some(Setting { origin, .. }) => Err(wrong(origin, format!("{key} is true or false"))),
-    }
+fn truth(settings: &Settings, key: &'static str) -> Result<bool> {
+    settings.get(key).map_or(Ok(false), Setting::truth)
 }
 
 #[cfg(test)]

@@ -69,8 +69,26 @@ impl Entry {
         self
     }
 
+    /// Whether a scheduler would take it, as far as that can be known without a broker.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](taskq_core::ErrorKind::InvalidInput) and whatever an enqueueing of its task would be
+    /// refused for.
+    pub fn check(&self) -> Result<()> {
+        self.clone().template().map(drop)
+    }
+
     /// Checks it; gives its id, and the text that a broker keeps, sealed as the connection's keys say.
     pub(crate) fn written(self, connection: &Connection) -> Result<(EntryId, String)> {
+        let (schedule, misfire, grace, overlap) = (self.schedule.clone(), self.misfire, self.grace, self.overlap);
+        let (id, expires_in, mut template) = self.template()?;
+        connection.seal_task(&mut template)?;
+        let recipe = Recipe { schedule, misfire, grace, overlap, expires_in, template };
+        Ok((id, recipe.text()))
+    }
+
+    /// Its id, after which time each task expires, and what tasks are made from.
+    fn template(self) -> Result<(EntryId, Option<Duration>, Envelope)> {
         let name = EntryName::new(&self.name)?;
         if self.grace > limits::MAX_GRACE {
             return Err(refused(&self.name, "its grace time is over a day; use a day at most"));
@@ -78,17 +96,8 @@ impl Entry {
         let envelope = self.invocation.into_envelope()?;
         let expires_in = relative(&self.name, &envelope)?;
         let id = EntryId { queue: envelope.id.queue.clone(), name };
-        let mut template = Envelope { id: template_id(&id), own_id: true, expiry: None, ..envelope };
-        connection.seal_task(&mut template)?;
-        let recipe = Recipe {
-            schedule: self.schedule,
-            misfire: self.misfire,
-            grace: self.grace,
-            overlap: self.overlap,
-            expires_in,
-            template,
-        };
-        Ok((id, recipe.text()))
+        let template = Envelope { id: template_id(&id), own_id: true, expiry: None, ..envelope };
+        Ok((id, expires_in, template))
     }
 }
 
