@@ -1,13 +1,19 @@
-//! The one-line main: gives the user's own binary the subcommands `worker`, `enqueue` and `check`.
+//! The one-line main: gives the user's own binary the subcommands `worker`, `scheduler`, `enqueue`, `schedule` and `check`.
 
 mod check;
 mod enqueue;
+#[cfg(feature = "scheduler")]
+mod schedule;
+#[cfg(feature = "scheduler")]
+mod scheduler;
 
 use std::{future::Future, io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use futures_util::future::BoxFuture;
 use taskq_core::{BoxError, Connection, Registration, Result, task::AppType};
+#[cfg(feature = "scheduler")]
+use taskq_scheduler::SchedulerBuilder;
 use taskq_worker::{Worker, WorkerBuilder};
 
 use crate::config::Config;
@@ -23,13 +29,23 @@ use crate::config::Config;
 /// }
 /// ```
 pub fn app() -> App<()> {
-    App { build: Box::new(|| Box::pin(async { Ok(()) })), shape: Box::new(|worker| worker) }
+    App {
+        build: Box::new(|| Box::pin(async { Ok(()) })),
+        shape: Box::new(|worker| worker),
+        #[cfg(feature = "scheduler")]
+        shape_scheduler: None,
+    }
 }
+
+#[cfg(feature = "scheduler")]
+type ShapeScheduler = Box<dyn FnOnce(SchedulerBuilder) -> Result<SchedulerBuilder> + Send>;
 
 /// See [`app`].
 pub struct App<A> {
     build: Box<dyn FnOnce() -> BoxFuture<'static, Result<A, BoxError>> + Send>,
     shape: Box<dyn FnOnce(WorkerBuilder) -> WorkerBuilder + Send>,
+    #[cfg(feature = "scheduler")]
+    shape_scheduler: Option<ShapeScheduler>,
 }
 
 /// Runs the tasks of this program, and enqueues them.
@@ -42,7 +58,7 @@ struct Cli {
     command: Command,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 struct Common {
     /// Configuration file; taskq.toml in the working directory if there is one
     #[arg(long, value_name = "FILE", global = true, env = "TASKQ_CONFIG")]
@@ -56,8 +72,18 @@ struct Common {
 enum Command {
     /// Runs tasks until SIGTERM or ctrl-c, then finishes what runs; a second signal gives it back at once
     Worker(WorkerArgs),
+    /// Enqueues tasks by the schedules of taskq.toml, of the program and of run time, until SIGTERM or ctrl-c.
+    ///
+    /// Run as many as you like: one leads, and when it ends or dies another one follows. A change of taskq.toml counts within
+    /// seconds, at once on SIGHUP; a file with a mistake changes nothing, and the mistake is logged
+    #[cfg(feature = "scheduler")]
+    Scheduler,
     /// Enqueues a task by name with a JSON object of arguments, and prints its id
     Enqueue(enqueue::EnqueueArgs),
+    /// Lists, adds, changes, pauses and triggers what is scheduled
+    #[cfg(feature = "scheduler")]
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     /// Lists the tasks, tests the broker, and explains where each configured value came from
     Check,
 }
@@ -67,6 +93,10 @@ struct WorkerArgs {
     /// Queue and its slots, instead of the configured ones; repeat it for more: --queue mail=20 --queue default=50
     #[arg(long, value_name = "NAME=SLOTS", value_parser = queue_and_slots)]
     queue: Vec<(String, usize)>,
+    /// Run a scheduler in the same process
+    #[cfg(feature = "scheduler")]
+    #[arg(long)]
+    scheduler: bool,
 }
 
 fn queue_and_slots(text: &str) -> Result<(String, usize), String> {
@@ -83,13 +113,42 @@ impl<A: Send + Sync + 'static> App<A> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<B, E>> + Send + 'static,
     {
-        App { build: Box::new(move || Box::pin(async move { build().await.map_err(Into::into) })), shape: self.shape }
+        App {
+            build: Box::new(move || Box::pin(async move { build().await.map_err(Into::into) })),
+            shape: self.shape,
+            #[cfg(feature = "scheduler")]
+            shape_scheduler: self.shape_scheduler,
+        }
     }
 
     /// Changes the worker that `worker` starts: layers, a narrower set of tasks.
     #[must_use]
     pub fn worker_with(self, shape: impl FnOnce(WorkerBuilder) -> WorkerBuilder + Send + 'static) -> Self {
         Self { shape: Box::new(shape), ..self }
+    }
+
+    /// Changes the scheduler that `scheduler` starts: adds entries of the program.
+    ///
+    /// ```no_run
+    /// # use std::{process::ExitCode, time::Duration};
+    /// # use taskq::task;
+    /// # #[task]
+    /// # fn poll() {}
+    /// # #[tokio::main]
+    /// # async fn main() -> ExitCode {
+    /// taskq::app()
+    ///     .scheduler_with(|scheduler| Ok(scheduler.entry("poll", taskq::every(Duration::from_secs(30))?, poll::with())))
+    ///     .main()
+    ///     .await
+    /// # }
+    /// ```
+    #[cfg(feature = "scheduler")]
+    #[must_use]
+    pub fn scheduler_with(
+        self,
+        shape: impl FnOnce(SchedulerBuilder) -> Result<SchedulerBuilder> + Send + 'static,
+    ) -> Self {
+        Self { shape_scheduler: Some(Box::new(shape)), ..self }
     }
 
     /// Does what the command line says.
@@ -108,19 +167,38 @@ impl<A: Send + Sync + 'static> App<A> {
         let config = load(&cli.common)?;
         log_to_stderr(&config)?;
         match cli.command {
-            Command::Worker(args) => self.work(&config, args).await.map(|()| ExitCode::SUCCESS),
+            Command::Worker(args) => self.work(&cli.common, config, args).await.map(|()| ExitCode::SUCCESS),
+            #[cfg(feature = "scheduler")]
+            Command::Scheduler => self.schedule(&cli.common, config).await.map(|()| ExitCode::SUCCESS),
+            #[cfg(feature = "scheduler")]
+            Command::Schedule(command) => schedule::run(&config, command).await,
             Command::Enqueue(args) => enqueue::run(&config, args).await,
             Command::Check => Ok(check::run(&config, AppType::of::<A>()).await),
         }
     }
 
-    async fn work(self, config: &Config, args: WorkerArgs) -> Result<(), BoxError> {
+    /// Runs a scheduler until it is to end.
+    #[cfg(feature = "scheduler")]
+    async fn schedule(self, common: &Common, config: Config) -> Result<(), BoxError> {
+        let connection = connect(&config).await?;
+        scheduler::start(self.shape_scheduler, common, config, connection).await?.run().await;
+        Ok(())
+    }
+
+    async fn work(self, common: &Common, config: Config, args: WorkerArgs) -> Result<(), BoxError> {
         // What can be wrong without any connection is told before one is opened.
         taskq_worker::check_tasks(Registration::linked(), AppType::of::<A>())?;
-        let connection = connect(config).await?;
+        let connection = connect(&config).await?;
         let app = (self.build)().await?;
-        let worker = configured(Worker::builder(connection).app(app), config, args.queue);
-        (self.shape)(worker).or_declared_queues().run().await?;
+        let worker = configured(Worker::builder(connection.clone()).app(app), &config, args.queue);
+        let worker = (self.shape)(worker).or_declared_queues();
+        #[cfg(feature = "scheduler")]
+        if args.scheduler {
+            let scheduler = scheduler::start(self.shape_scheduler, common, config, connection).await?;
+            tokio::join!(worker.start().await?.run(), scheduler.run());
+            return Ok(());
+        }
+        worker.run().await?;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 
 mod known;
 #[cfg(feature = "scheduler")]
-mod schedule;
+pub(crate) mod schedule;
 mod security;
 mod settings;
 mod value;
@@ -61,6 +61,7 @@ pub struct Config {
     pub log_filter: String,
     #[cfg(feature = "scheduler")]
     schedules: Vec<schedule::ScheduledTask>,
+    file: Option<PathBuf>,
     settings: Settings,
 }
 
@@ -97,12 +98,18 @@ impl Config {
         file: Option<(PathBuf, String)>,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self> {
-        let mut settings = match file {
-            Some((path, text)) => settings::of_file(&path, &text)?,
+        let mut settings = match &file {
+            Some((path, text)) => settings::of_file(path, text)?,
             None => Settings::new(),
         };
         settings.extend(settings::of_environment(variables)?);
-        Self::from_settings(settings)
+        let config = Self::from_settings(settings)?;
+        Ok(Self { file: file.map(|(path, _)| path), ..config })
+    }
+
+    /// The file that was read, if any was.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// The same configuration with another broker, as said on the command line.
@@ -157,6 +164,7 @@ impl Config {
             log_filter: text(&settings, "log.filter")?,
             #[cfg(feature = "scheduler")]
             schedules: schedule::ScheduledTask::all(&settings)?,
+            file: None,
             settings: Settings::new(),
         };
         for (key, setting) in &settings {
@@ -173,6 +181,18 @@ impl Config {
         }
         config.settings = settings;
         Ok(config)
+    }
+
+    /// The keys whose values differ, but for those of `[schedule]`, which can change while a scheduler runs.
+    #[cfg(feature = "scheduler")]
+    pub(crate) fn fixed_keys_that_differ(&self, other: &Self) -> Vec<String> {
+        let fixed = |config: &Self| -> BTreeMap<String, Value> {
+            let fixed = config.settings.iter().filter(|(_, setting)| setting.path[0] != "schedule");
+            fixed.map(|(key, setting)| (key.clone(), setting.value.clone())).collect()
+        };
+        let (ours, theirs) = (fixed(self), fixed(other));
+        let keys = ours.keys().chain(theirs.keys()).collect::<std::collections::BTreeSet<_>>();
+        keys.into_iter().filter(|key| ours.get(*key) != theirs.get(*key)).cloned().collect()
     }
 
     /// Every value with its key and origin, for people; passwords are hidden.

@@ -7,7 +7,7 @@ use taskq_core::{AnyTask, EntryName, Invocation, Registration, Result, Retry, Ta
 use taskq_scheduler::{Entry, Misfire, Overlap, Schedule};
 use toml::{Table, Value};
 
-use super::settings::{Setting, Settings};
+use super::settings::{Origin, Setting, Settings};
 
 /// What a schedule's own keys are, in the order in which they are read: a mistake is told of the first key with which
 /// the schedule no longer makes sense.
@@ -16,7 +16,7 @@ const REFINEMENTS: [&str; 5] = ["timezone", "from_start", "start", "end", "jitte
 
 /// One table, read. Whether its task exists is checked when it becomes an entry, by a program that has tasks.
 #[derive(Clone, Debug)]
-pub(super) struct ScheduledTask {
+pub(crate) struct ScheduledTask {
     name: String,
     keys: Keys,
     schedule: Schedule,
@@ -36,6 +36,20 @@ impl ScheduledTask {
         tables.into_iter().map(|(name, keys)| Self::read(name, keys)).collect()
     }
 
+    /// One that is said on the command line: for each key its option and value.
+    pub(crate) fn of_command_line(
+        name: &str,
+        options: impl IntoIterator<Item = (&'static str, &'static str, Value)>,
+    ) -> Result<Self> {
+        let path = |key: Option<&str>| ["schedule", name].into_iter().chain(key).map(str::to_owned).collect();
+        let setting = |key, option, value| Setting { path: path(key), value, origin: Origin::CommandLine(option) };
+        let mut keys = Keys::of(&setting(None, "the command line", Value::Table(Table::new())));
+        for (key, option, value) in options {
+            keys.by_name.insert(key.to_owned(), setting(Some(key), option, value));
+        }
+        Self::read(name, keys)
+    }
+
     fn read(name: &str, keys: Keys) -> Result<Self> {
         let no_name = |error| keys.heading.wrong(format!("has no name that an entry can have: {error}"));
         EntryName::new(name).map_err(no_name)?;
@@ -47,7 +61,7 @@ impl ScheduledTask {
     /// The entry, after a look at the tasks of this program: whether it has that task, and whether the arguments fit.
     ///
     /// A program without any tasks, such as a scheduler of its own, cannot know.
-    pub(super) fn to_entry(&self, tasks: &[Registration]) -> Result<Entry> {
+    pub(crate) fn to_entry(&self, tasks: &[Registration]) -> Result<Entry> {
         let is_elsewhere = self.keys.get("elsewhere").map_or(Ok(false), Setting::truth)?;
         if is_elsewhere || tasks.is_empty() {
             return self.entry(None);
@@ -75,7 +89,7 @@ impl ScheduledTask {
         if let Some(overlap) = keys.get("overlap") {
             entry = entry.overlap(overlap_of(overlap)?);
         }
-        entry.check().map_err(|error| keys.heading.wrong(format!("is refused: {error}")))?;
+        entry.id().map_err(|error| keys.heading.wrong(format!("is refused: {error}")))?;
         Ok(entry)
     }
 }

@@ -20,6 +20,7 @@ pub mod invocation;
 pub mod layer;
 pub mod retry;
 pub mod seal;
+pub mod signals;
 pub mod state;
 pub mod task;
 pub mod task_error;

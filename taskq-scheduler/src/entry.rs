@@ -69,13 +69,13 @@ impl Entry {
         self
     }
 
-    /// Whether a scheduler would take it, as far as that can be known without a broker.
+    /// Its queue and name, after all checks that need no broker.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](taskq_core::ErrorKind::InvalidInput) and whatever an enqueueing of its task would be
     /// refused for.
-    pub fn check(&self) -> Result<()> {
-        self.clone().template().map(drop)
+    pub fn id(&self) -> Result<EntryId> {
+        self.clone().template().map(|(id, ..)| id)
     }
 
     /// Checks it; gives its id, and the text that a broker keeps, sealed as the connection's keys say.

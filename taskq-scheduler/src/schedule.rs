@@ -339,6 +339,11 @@ impl Schedule {
         self.upcoming(after, most).take_while(move |fire_time| *fire_time <= until)
     }
 
+    /// An instant as the clocks on the walls of this schedule's zone show it, `2026-11-30 07:30:00+01:00`.
+    pub fn wall_time(&self, instant: Timestamp) -> String {
+        self.zone.wall_time(instant)
+    }
+
     /// How much later than its fire time an entry is to start: a part of the jitter, in whole milliseconds.
     ///
     /// It follows from the name and the fire time alone, so every scheduler computes the same one, now and after a restart.

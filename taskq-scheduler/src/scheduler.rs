@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, sync::Arc};
 
-use taskq_core::{Connection, Invocation, Result};
+use taskq_core::{Connection, Invocation, Result, signals};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -69,7 +69,7 @@ impl SchedulerBuilder {
     }
 
     /// Brings these entries, which a configuration file declares, besides those of the program. They can change while the
-    /// scheduler runs: [`SchedulerHandle::reload`].
+    /// scheduler runs: [`Reloader::reload`].
     ///
     /// When this scheduler is elected it removes the entries that came from a file before and that are not among these: an
     /// entry that is taken out of the file fires no more, and if there are none at all, then none of a file is left. A
@@ -93,6 +93,14 @@ impl SchedulerBuilder {
         let supervisor = shared.clock.spawn("supervisor", supervise(Arc::clone(&shared), elector, ticker));
         tracing::info!(candidate = %shared.candidate, entries, at = shared.connection.address(), "scheduler started");
         Ok(SchedulerHandle { shared, supervisor })
+    }
+
+    /// Runs until SIGTERM or ctrl-c, then hands over.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn run(self) -> Result<()> {
+        self.run_until(signals::stop()).await
     }
 
     /// Runs until `stop` returns, then hands over.
@@ -141,13 +149,16 @@ impl SchedulerHandle {
         self.shared.reach(Phase::Draining);
     }
 
-    /// Takes these entries in place of those that its configuration file declared. If it leads they count at once, and else
-    /// when it is elected. An entry that was there before keeps its cursor and stays paused.
-    ///
-    /// # Errors
-    /// As [`SchedulerBuilder::start`] about entries. Then everything stays as it was.
-    pub fn reload(&self, entries: Vec<Entry>) -> Result<()> {
-        self.shared.declaration.replace_file(&self.shared.connection, entries)
+    /// What replaces the entries of its configuration file, for another task or thread.
+    pub fn reloader(&self) -> Reloader {
+        Reloader(Arc::clone(&self.shared))
+    }
+
+    /// Waits for SIGTERM or ctrl-c, then hands over.
+    pub async fn run(self) -> Tally {
+        signals::stop().await;
+        self.drain();
+        self.ended().await
     }
 
     /// Whether it leads, and may believe so.
@@ -167,5 +178,20 @@ impl SchedulerHandle {
             tracing::error!("the scheduler's supervisor panicked");
         }
         self.shared.counters.tally()
+    }
+}
+
+/// Replaces the entries that a scheduler has from its configuration file.
+#[derive(Clone, Debug)]
+pub struct Reloader(Arc<Shared>);
+
+impl Reloader {
+    /// Takes these entries in place of those that the file declared before. If the scheduler leads they count at once, and
+    /// else when it is elected. An entry that was there before keeps its cursor and stays paused.
+    ///
+    /// # Errors
+    /// As [`SchedulerBuilder::start`] about entries. Then everything stays as it was.
+    pub fn reload(&self, entries: Vec<Entry>) -> Result<()> {
+        self.0.declaration.replace_file(&self.0.connection, entries)
     }
 }

@@ -100,28 +100,3 @@ pub(crate) async fn leave(shared: &Shared) {
         }
     }
 }
-
-/// The user's wish to end: SIGTERM or ctrl-c.
-pub(crate) async fn signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! {
-                    biased;
-                    _signal = terminate.recv() => {}
-                    _ctrl_c = tokio::signal::ctrl_c() => {}
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "cannot listen for SIGTERM");
-                let _ctrl_c = tokio::signal::ctrl_c().await;
-            }
-        }
-    }
-    #[cfg(not(unix))]
-    {
-        let _ctrl_c = tokio::signal::ctrl_c().await;
-    }
-}

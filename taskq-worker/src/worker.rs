@@ -18,6 +18,7 @@ use taskq_core::{
     id::Owner,
     limits,
     retry::{fraction, scramble},
+    signals,
     task::AppType,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -221,19 +222,7 @@ impl WorkerBuilder {
 
     /// Runs until SIGTERM or ctrl-c, then drains; a second signal aborts the drain.
     pub async fn run(self) -> Result<()> {
-        let handle = self.start().await?;
-        shutdown::signal().await;
-        tracing::info!("draining; a second signal aborts");
-        handle.drain();
-        let stopper = handle.stopper();
-        let ended = handle.ended();
-        tokio::pin!(ended);
-        tokio::select! {
-            biased;
-            _tally = &mut ended => return Ok(()),
-            () = shutdown::signal() => stopper.abort(),
-        }
-        ended.await;
+        self.start().await?.run().await;
         Ok(())
     }
 
@@ -565,6 +554,22 @@ impl WorkerHandle {
     /// Gives back what runs at once, without spending an attempt, and ends. Returns at once; [`ended`](Self::ended) waits.
     pub fn abort(&self) {
         self.stopper().abort();
+    }
+
+    /// Waits for SIGTERM or ctrl-c, then drains; a second signal aborts the drain.
+    pub async fn run(self) -> Tally {
+        signals::stop().await;
+        tracing::info!("draining; a second signal aborts");
+        self.drain();
+        let stopper = self.stopper();
+        let ended = self.ended();
+        tokio::pin!(ended);
+        tokio::select! {
+            biased;
+            tally = &mut ended => return tally,
+            () = signals::stop() => stopper.abort(),
+        }
+        ended.await
     }
 
     /// What ends this worker, for another task or thread.

@@ -52,6 +52,14 @@ impl Zone {
         self.0.iana_name().unwrap_or("UTC")
     }
 
+    /// An instant as the zone's clocks show it.
+    pub(super) fn wall_time(&self, instant: taskq_core::Timestamp) -> String {
+        match Timestamp::from_millisecond(instant.as_millis()) {
+            Ok(instant) => instant.to_zoned_datetime(self.0.clone()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
+            Err(_) => format!("{} ms after 1970", instant.as_millis()),
+        }
+    }
+
     /// The first instant from `from` on, in seconds, at which the clock shows a wall time of the pattern.
     pub(super) fn first_from(&self, pattern: &dyn Pattern, mut from: i64) -> Option<i64> {
         loop {

@@ -53,7 +53,7 @@ impl Rival {
 
     /// Takes these entries in place of those of its file.
     pub(crate) fn reload(&self, entries: Vec<Entry>) -> taskq_core::Result<()> {
-        self.handle.lock().expect("not poisoned").as_ref().expect("it was started").reload(entries)
+        self.handle.lock().expect("not poisoned").as_ref().expect("it was started").reloader().reload(entries)
     }
 
     fn with(&self, ask: impl FnOnce(&SchedulerHandle) -> bool) -> bool {

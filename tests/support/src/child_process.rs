@@ -122,6 +122,11 @@ impl ChildProcess {
         self.signal_process(Signal::TERM);
     }
 
+    /// Hangs up (SIGHUP), as who wants it to read its configuration again. Does nothing to a process that has ended.
+    pub fn hang_up(&self) {
+        self.signal_process(Signal::HUP);
+    }
+
     /// Interrupts the process (SIGINT), as ctrl-c does. Does nothing to a process that has ended.
     pub fn interrupt(&self) {
         self.signal_process(Signal::INT);
