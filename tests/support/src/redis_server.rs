@@ -88,6 +88,12 @@ impl RedisServer {
         self.process.id()
     }
 
+    /// What it printed last.
+    #[must_use]
+    pub fn last_lines(&self) -> String {
+        self.process.last_lines()
+    }
+
     /// Kills the server (SIGKILL). Its port and folder stay reserved for [`restart`](Self::restart).
     pub fn kill(&mut self) {
         self.process.kill();

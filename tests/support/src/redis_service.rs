@@ -28,6 +28,10 @@ const REPLICAS: usize = 2;
 
 const SENTINELS: usize = 3;
 
+/// A sentinel asks a server that it has just heard of for the first time after a second, and counts its silence from the
+/// beginning: with a second or less it takes every new primary for dead, and replaces it by another one.
+const DOWN_AFTER_MS: u32 = 1_200;
+
 /// Sentinels find each other by messages that they send every two seconds.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
@@ -54,7 +58,7 @@ struct Sentinel {
 }
 
 impl RedisService {
-    /// A service whose sentinels call a server down after a second of silence, and which asks for no password.
+    /// A service whose sentinels call a server down after 1.2 s of silence, and which asks for no password.
     ///
     /// # Panics
     ///
@@ -94,7 +98,7 @@ impl RedisService {
             format!("port {}", port.number()),
             "bind 127.0.0.1".to_owned(),
             format!("sentinel monitor {NAME} 127.0.0.1 {primary} 2"),
-            format!("sentinel down-after-milliseconds {NAME} 1000"),
+            format!("sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}"),
             format!("sentinel failover-timeout {NAME} 3000"),
             format!("sentinel parallel-syncs {NAME} {REPLICAS}"),
         ];
@@ -249,6 +253,14 @@ impl RedisService {
     fn has_all_replicas(&self, primary: usize) -> bool {
         let facts = self.servers[primary].connect().and_then(|mut own| own.command(&["INFO", "replication"]));
         matches!(facts, Ok(Reply::Text(facts)) if facts.matches("state=online").count() == REPLICAS)
+    }
+
+    /// What its processes printed last.
+    #[must_use]
+    pub fn story(&self) -> String {
+        let servers = self.servers.iter().map(RedisServer::last_lines);
+        let sentinels = self.sentinels.iter().map(|sentinel| sentinel.process.last_lines());
+        servers.chain(sentinels).collect::<Vec<_>>().join("\n--\n")
     }
 
     /// Cuts the first primary off from replicas, sentinels and all others: silently, as networks do. Who uses the URL of

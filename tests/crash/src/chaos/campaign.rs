@@ -57,6 +57,8 @@ pub(crate) async fn run(nemesis: Nemesis, kind: Kind, options: &Options) -> Resu
         misbehaved: Vec::new(),
         wear: None,
         takeovers: Vec::new(),
+        primary: None,
+        unasked: Vec::new(),
     };
     let url = theatre.stage.url();
     (0..nemesis.schedulers()).for_each(|_| theatre.fleet.start_scheduler(&url));
@@ -71,7 +73,8 @@ pub(crate) async fn run(nemesis: Nemesis, kind: Kind, options: &Options) -> Resu
     theatre.fleet.wait_for_producers(LONG * 3);
     let first = results(&observer, &folder, nemesis).await?;
     theatre.rest().await;
-    let Theatre { faults, backs, misbehaved, wear, takeovers, .. } = theatre;
+    theatre.note_unasked_failover();
+    let Theatre { faults, backs, misbehaved, wear, takeovers, unasked, .. } = theatre;
 
     let tallies = fleet.end();
     let last = match nemesis.manner() {
@@ -90,6 +93,7 @@ pub(crate) async fn run(nemesis: Nemesis, kind: Kind, options: &Options) -> Resu
         ("error", &history.failed),
         ("did not end as it should", &misbehaved),
         ("worn", &worn),
+        ("failover that nobody asked for", &unasked),
     ] {
         broken.iter().take(SHOWN).for_each(|one| eprintln!("{what}: {one}"));
     }
@@ -124,6 +128,7 @@ pub(crate) async fn run(nemesis: Nemesis, kind: Kind, options: &Options) -> Resu
         ticks: 0,
         doubled: 0,
         takeover_p99_ms: percentile(&takeovers, 0.99),
+        failovers_unasked: unasked.len(),
         clock_off_s: 0,
         wear,
         seconds: begun.elapsed().as_secs(),

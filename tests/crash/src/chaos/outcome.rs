@@ -51,6 +51,8 @@ pub(crate) struct Outcome {
     pub(crate) ticks: u64,
     pub(crate) doubled: u64,
     pub(crate) takeover_p99_ms: Option<u64>,
+    /// Failovers by sentinels without a fault of ours: the machine stood still. They lose as a partition does.
+    pub(crate) failovers_unasked: usize,
     /// The greatest error of a worker's wall clock, in seconds.
     pub(crate) clock_off_s: u64,
     #[serde(skip_serializing_if = "Option::is_none")]

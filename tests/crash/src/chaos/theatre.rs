@@ -47,6 +47,10 @@ pub(crate) struct Theatre<'a> {
     pub(crate) wear: Option<Wear>,
     /// From the end of each leader until another one led.
     pub(crate) takeovers: Vec<Duration>,
+    /// The primary that followed the last one that was killed.
+    pub(crate) primary: Option<usize>,
+    /// What was told of failovers that nothing of ours was the reason of.
+    pub(crate) unasked: Vec<String>,
 }
 
 impl Theatre<'_> {
@@ -289,13 +293,27 @@ impl Theatre<'_> {
     /// Kills the primary, waits until another is chosen, and brings the old one back as a replica.
     pub(crate) async fn fail_over(&mut self) {
         let from = clock::now();
+        self.note_unasked_failover();
         let service = self.stage.service();
         let primary = service.primary();
         service.kill(primary);
-        service.wait_for_failover_from(primary);
+        self.primary = Some(service.wait_for_failover_from(primary));
         service.restart(primary);
         service.wait_for_replica(primary);
         self.fleet.all_troubled_since(from);
+    }
+
+    /// Sentinels replace a primary that is well if it, or they, stood still for a second. What it acknowledged until its
+    /// clients heard of that is lost, as in a partition.
+    pub(crate) fn note_unasked_failover(&mut self) {
+        let Some(expected) = self.primary else { return };
+        let service = self.stage.service();
+        let present = service.primary();
+        if present != expected {
+            let story = service.story();
+            self.unasked.push(format!("server {present} in place of server {expected}:\n{story}"));
+            self.primary = Some(present);
+        }
     }
 
     /// Cuts the primary off from all but one producer, which knows it directly.
