@@ -31,9 +31,9 @@ pub(super) enum ScheduleCommand {
         json: bool,
     },
     /// Adds an entry at run time: kept by the broker, whatever files say
-    Add(EntryArgs),
+    Add(Box<EntryArgs>),
     /// Replaces an entry that was added at run time; it keeps its place in time and stays paused
-    Change(EntryArgs),
+    Change(Box<EntryArgs>),
     /// Stops an entry, wherever it comes from, until it is resumed
     Pause {
         /// NAME or QUEUE/NAME
@@ -140,8 +140,8 @@ pub(super) async fn run(config: &Config, command: ScheduleCommand) -> Result<Exi
     match command {
         ScheduleCommand::List { json } => list(&entries.all().await?, json),
         ScheduleCommand::Show { entry, json } => show(&here(entry).await?, json),
-        ScheduleCommand::Add(args) => add(&entries, args).await?,
-        ScheduleCommand::Change(args) => change(&entries, args).await?,
+        ScheduleCommand::Add(args) => add(&entries, *args).await?,
+        ScheduleCommand::Change(args) => change(&entries, *args).await?,
         ScheduleCommand::Pause { entry } => drop(entries.pause(here(entry).await?.id()).await?),
         ScheduleCommand::Resume { entry } => drop(entries.resume(here(entry).await?.id()).await?),
         ScheduleCommand::Trigger { entry } => println!("{}", entries.trigger(here(entry).await?.id()).await?.id()),
