@@ -1,7 +1,7 @@
 //! What a body knows about its attempt, and what it can do besides returning.
 
 use std::{
-    any::Any,
+    any::{Any, TypeId},
     collections::BTreeMap,
     fmt,
     marker::PhantomData,
@@ -60,6 +60,11 @@ pub struct AttemptContext {
 pub trait Host: Any + Send + Sync {
     /// What it lends to bodies.
     fn app(&self) -> &(dyn Any + Send + Sync);
+
+    /// What it lends besides, by type: to tasks that a library brings.
+    fn also(&self, _app: TypeId) -> Option<&(dyn Any + Send + Sync)> {
+        None
+    }
 
     /// Takes a progress report. Returns at once.
     fn report(&self, id: &TaskId, token: DeliveryToken, progress: Progress);
@@ -202,7 +207,8 @@ impl<App: 'static> Context<App> {
 /// What the worker lends, if it is an `App`; nothing is lent by everybody.
 fn app_of<App: 'static>(attempt: &AttemptContext) -> Option<&App> {
     let nothing: &'static (dyn Any + Send + Sync) = &();
-    attempt.host.app().downcast_ref().or_else(|| nothing.downcast_ref())
+    let also = || attempt.host.also(TypeId::of::<App>())?.downcast_ref();
+    attempt.host.app().downcast_ref().or_else(also).or_else(|| nothing.downcast_ref())
 }
 
 impl<App> Context<App> {

@@ -5,7 +5,7 @@
 //! as many such futures as the runtime has threads, so a body that computes for long delays nobody while a thread is free.
 
 use std::{
-    any::Any,
+    any::{Any, TypeId},
     future::poll_fn,
     sync::{Arc, Mutex, PoisonError},
     task::Poll,
@@ -46,6 +46,10 @@ struct Waiting {
 impl Host for Batch {
     fn app(&self) -> &(dyn Any + Send + Sync) {
         &*self.shared.app
+    }
+
+    fn also(&self, app: TypeId) -> Option<&(dyn Any + Send + Sync)> {
+        self.shared.also.get(&app).map(|app| &**app)
     }
 
     fn report(&self, id: &TaskId, token: DeliveryToken, progress: Progress) {

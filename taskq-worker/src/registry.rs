@@ -1,6 +1,6 @@
 //! The tasks that a worker runs, checked at start so that nothing is found out at night.
 
-use std::collections::HashMap;
+use std::{any::TypeId, collections::HashMap};
 
 use taskq_core::{Error, ErrorKind, Registration, Result, TaskName, invocation::TaskOptions, task::AppType};
 
@@ -20,11 +20,12 @@ pub(crate) struct Known {
 /// # Errors
 /// As the start of a worker: no tasks, two of one name, an app that is not lent.
 pub fn check_tasks(tasks: Vec<Registration>, lent: AppType) -> Result<()> {
-    check(tasks, lent).map(drop)
+    check(tasks, lent, &[]).map(drop)
 }
 
-/// Checks that there are tasks, that their names are valid and unique, and that the worker lends what they need.
-pub(crate) fn check(tasks: Vec<Registration>, lent: AppType) -> Result<Registry> {
+/// Checks that there are tasks, that their names are valid and unique, and that the worker lends what they need: its app, or
+/// what it lends to a library's tasks.
+pub(crate) fn check(tasks: Vec<Registration>, lent: AppType, also: &[TypeId]) -> Result<Registry> {
     if tasks.is_empty() {
         let cure = "no task is linked into this program; annotate a function with #[task], or, if your tasks are in \
                     another crate, name it once: use my_tasks as _;";
@@ -33,7 +34,9 @@ pub(crate) fn check(tasks: Vec<Registration>, lent: AppType) -> Result<Registry>
     let mut registry = Registry::with_capacity(tasks.len());
     for task in tasks {
         TaskName::new(task.name)?;
-        check_app(&task, lent)?;
+        if !also.contains(&(task.app)().id) {
+            check_app(&task, lent)?;
+        }
         let known = Known { registration: task, options: (task.options)() };
         if let Some(Known { registration: other, .. }) = registry.insert(task.name, known)
             && other.location != task.location

@@ -1,7 +1,8 @@
 //! The worker: what it runs, where it claims, how it starts and ends.
 
 use std::{
-    any::Any,
+    any::{Any, TypeId},
+    collections::HashMap,
     fmt,
     future::Future,
     sync::{
@@ -58,6 +59,8 @@ impl Worker {
             connection,
             app: Arc::new(()),
             app_type: AppType::of::<()>(),
+            also: HashMap::new(),
+            brought: Vec::new(),
             lanes: Vec::new(),
             tasks: None,
             layers: Vec::new(),
@@ -75,6 +78,8 @@ pub struct WorkerBuilder {
     connection: Connection,
     app: Arc<dyn Any + Send + Sync>,
     app_type: AppType,
+    also: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    brought: Vec<Registration>,
     lanes: Vec<WantedLane>,
     tasks: Option<Vec<Registration>>,
     layers: Vec<Arc<dyn Layer>>,
@@ -132,6 +137,14 @@ impl WorkerBuilder {
         self
     }
 
+    /// Adds a task beside those of the program, and lends `app` to it: for libraries that bring tasks with what these need.
+    #[must_use]
+    pub fn bring<App: Send + Sync + 'static>(mut self, task: Registration, app: Arc<App>) -> Self {
+        self.brought.push(task);
+        self.also.insert(TypeId::of::<App>(), app);
+        self
+    }
+
     /// Unless queues were named: serves every queue that its tasks declare, with ten slots each.
     #[must_use]
     pub fn or_declared_queues(self) -> Self {
@@ -139,8 +152,10 @@ impl WorkerBuilder {
             return self;
         }
         let tasks = self.tasks.clone().unwrap_or_else(Registration::linked);
-        let declared =
-            tasks.iter().map(|task| (task.options)().queue.unwrap_or_else(|| limits::DEFAULT_QUEUE.to_owned()));
+        let declared = tasks
+            .iter()
+            .chain(&self.brought)
+            .map(|task| (task.options)().queue.unwrap_or_else(|| limits::DEFAULT_QUEUE.to_owned()));
         let queues: std::collections::BTreeSet<String> = declared.collect();
         queues.into_iter().fold(self, |worker, queue| worker.queue(queue, limits::DEFAULT_SLOTS))
     }
@@ -227,8 +242,10 @@ impl WorkerBuilder {
     }
 
     fn check(mut self) -> Result<(Arc<Shared>, mpsc::Receiver<Finished>)> {
-        let tasks = self.tasks.take().unwrap_or_else(Registration::linked);
-        let registry = registry::check(tasks, self.app_type)?;
+        let mut tasks = self.tasks.take().unwrap_or_else(Registration::linked);
+        tasks.append(&mut self.brought);
+        let also: Vec<_> = self.also.keys().copied().collect();
+        let registry = registry::check(tasks, self.app_type, &also)?;
         if self.lanes.is_empty() {
             self = self.queue(limits::DEFAULT_QUEUE, limits::DEFAULT_SLOTS);
         }
@@ -243,6 +260,7 @@ impl WorkerBuilder {
             client: self.connection.client(),
             clock: self.connection.clock().clone(),
             app: self.app,
+            also: self.also,
             registry,
             layers: self.layers.into(),
             lanes,
@@ -313,6 +331,7 @@ pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) clock: Clock,
     pub(crate) app: Arc<dyn Any + Send + Sync>,
+    pub(crate) also: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     pub(crate) registry: Registry,
     pub(crate) layers: Arc<[Arc<dyn Layer>]>,
     pub(crate) lanes: Vec<Arc<Lane>>,
