@@ -22,6 +22,7 @@ mod ticker;
 
 mod book;
 mod entries;
+mod length;
 mod recipe;
 mod shared;
 mod tally;
