@@ -17,6 +17,9 @@ mod misfire;
 mod overlap;
 pub mod schedule;
 
+#[cfg(feature = "health")]
+pub mod health;
+
 mod elector;
 mod ticker;
 
