@@ -4,6 +4,8 @@
 extern crate self as taskq;
 
 mod connect;
+#[cfg(feature = "health")]
+mod engines;
 
 #[cfg(feature = "app")]
 pub mod app;
@@ -14,6 +16,8 @@ pub mod testing;
 pub use taskq_macros::task;
 
 pub use connect::{connect, connect_with};
+#[cfg(feature = "health")]
+pub use engines::observer;
 #[cfg(feature = "seal")]
 pub use taskq_core::seal::{EncryptionKey, KeyBytes, KeyRing, SigningKey, VerifyingKey};
 pub use taskq_core::{

@@ -255,3 +255,57 @@ pub const MAX_GRACE: Duration = Duration::from_secs(86_400);
 
 /// Most missed ticks of one entry that are caught up with.
 pub const MAX_CATCH_UP: u32 = 1_000;
+
+// Health checks --------------------------------------------------------------------------------------------
+
+/// Shortest time between two looks of a health check; what has to be watched closer is no check.
+pub const MIN_HEALTH_EVERY: Duration = Duration::from_secs(1);
+
+/// Longest time between two looks of a health check: a service that is looked at less than daily is not watched.
+pub const MAX_HEALTH_EVERY: Duration = Duration::from_secs(86_400);
+
+/// How long one look may take that says nothing, unless looks come closer than that.
+pub const DEFAULT_HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest time that one look may take: what answers later is down for whoever waits.
+pub const MAX_HEALTH_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// Bad looks in a row after which a target is unhealthy: one lost packet is no outage.
+pub const DEFAULT_HEALTH_FAILURES: u32 = 3;
+
+/// Good looks in a row after which a target is healthy again.
+pub const DEFAULT_HEALTH_SUCCESSES: u32 = 1;
+
+/// Most looks in a row that a health check may ask for before it changes its mind.
+pub const MAX_HEALTH_ROW: u32 = 1_000;
+
+/// Most labels of a health check; they become labels of metrics, where each costs.
+pub const MAX_HEALTH_LABELS: usize = 16;
+
+/// Longest text of a health check, such as its URL, a header or a pattern, in bytes. A body may be as long as
+/// [`HEALTH_BODY`].
+pub const MAX_HEALTH_TEXT: usize = 8 * 1024;
+
+/// Most members of a list of a health check: words of a command, statuses, names of an allow list.
+pub const MAX_HEALTH_LIST: usize = 256;
+
+/// So much of an answer's body is read, in bytes; one that says how a service is fits in far less.
+pub const HEALTH_BODY: usize = 64 * 1024;
+
+/// Largest pattern of a health check when compiled, in bytes: so it takes no more than a moment to look for in a body.
+pub const HEALTH_PATTERN: usize = 256 * 1024;
+
+/// Most redirects that one look follows; browsers give up at twenty.
+pub const MAX_HEALTH_REDIRECTS: u32 = 10;
+
+/// Longest warning before a certificate expires, in days. Certificates are valid for a year at most.
+pub const MAX_HEALTH_CERTIFICATE_DAYS: u32 = 365;
+
+/// Addresses of one name that a look tries; all of them are checked.
+pub const HEALTH_ADDRESSES: usize = 16;
+
+/// How long the system's authorities for TLS are kept before they are read again.
+pub const HEALTH_AUTHORITIES: Duration = Duration::from_secs(3_600);
+
+/// Longest reason that a look gives, in bytes. Part of it may come from the target.
+pub const MAX_HEALTH_REASON: usize = 400;

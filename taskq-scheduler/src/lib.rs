@@ -17,12 +17,16 @@ mod misfire;
 mod overlap;
 pub mod schedule;
 
+#[cfg(feature = "health")]
+pub mod health;
+
 mod elector;
 mod ticker;
 
 mod book;
 mod declaration;
 mod entries;
+mod length;
 mod recipe;
 mod shared;
 mod tally;

@@ -43,7 +43,6 @@ mod calendar;
 mod cron;
 mod form;
 mod interval;
-mod length;
 mod wall;
 mod zone;
 
@@ -55,6 +54,7 @@ use taskq_core::{
     retry::{fraction, scramble},
 };
 
+use crate::length;
 use calendar::Calendar;
 pub use calendar::Period;
 use cron::Cron;

@@ -25,6 +25,7 @@ mod link;
 mod listener;
 mod lookup;
 mod origin;
+mod probe;
 mod replicated;
 mod reply;
 mod resting;
@@ -47,6 +48,8 @@ use broker::RedisBroker;
 use gate::Gate;
 use layout::Layout;
 use script::Time;
+
+pub use probe::probe;
 
 use crate::patch::Patch;
 

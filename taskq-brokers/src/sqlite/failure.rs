@@ -52,6 +52,11 @@ impl Failure {
         };
         Error::new(self.kind, operation, subject).because(text)
     }
+
+    /// The same for a subject that is the file.
+    pub(super) fn told_plainly(self, operation: &'static str, subject: impl std::fmt::Display) -> Error {
+        Error::new(self.kind, operation, subject).because(self.text)
+    }
 }
 
 const BUSY: &str = "another process holds the write lock";

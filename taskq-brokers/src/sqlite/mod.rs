@@ -35,6 +35,7 @@ mod inspect;
 mod layout;
 mod leadership;
 mod lease;
+mod probe;
 mod purge;
 mod queue_row;
 mod reader;
@@ -57,6 +58,8 @@ use taskq_core::{
 use address::Address;
 use broker::SqliteBroker;
 use layout::Layout;
+
+pub use probe::probe;
 
 /// Opens, or creates, the SQLite file of `url`.
 ///

@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 use taskq_core::{Error, Result, Timestamp};
 
-use super::{Period, Rule, Schedule, at, calendar, cron, every, interval::Origin, length, zone::Zone};
+use super::{Period, Rule, Schedule, at, calendar, cron, every, interval::Origin, zone::Zone};
+use crate::length;
 
 /// The serde form of a [`Schedule`].
 #[derive(Default, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use taskq_core::{
     limits::{MAX_FUTURE, SHORTEST_INTERVAL},
 };
 
-use super::length;
+use crate::length;
 
 /// A length of time, and from where it is counted.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -9,7 +9,7 @@ const UNITS: [(&str, u128); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_
 
 /// A length of time in words, for example `1h 30m`. A day has 24 hours here. What is left over below a millisecond is told
 /// in nanoseconds.
-pub(super) fn write(length: Duration) -> String {
+pub(crate) fn write(length: Duration) -> String {
     let mut text = String::new();
     let mut millis = length.as_millis();
     for (unit, size) in UNITS {
@@ -29,7 +29,7 @@ pub(super) fn write(length: Duration) -> String {
 }
 
 /// Reads what [`write`] writes and what people write, ISO 8601 among it. `what` is told in the error.
-pub(super) fn read(what: &'static str, text: &str) -> Result<Duration> {
+pub(crate) fn read(what: &'static str, text: &str) -> Result<Duration> {
     let refuse = || {
         let cure = "write for example \"90s\", \"15m\", \"1h 30m\" or \"2d\"";
         Error::invalid(what, format!("\"{}\"", text.escape_debug()), cure)
@@ -52,7 +52,7 @@ pub(super) fn read(what: &'static str, text: &str) -> Result<Duration> {
 }
 
 /// A length in milliseconds, if it is a whole number of them that fits.
-pub(super) fn whole_millis(length: Duration) -> Option<i64> {
+pub(crate) fn whole_millis(length: Duration) -> Option<i64> {
     match length.subsec_nanos() % 1_000_000 {
         0 => i64::try_from(length.as_millis()).ok(),
         _ => None,

@@ -1,0 +1,47 @@
+//! Looks at other services, and says how they are. Behind the feature `health`.
+//!
+//! ```text
+//!  Check (what to ask, and how often) --> Observer::look --> Look (Well, Poor or Bad, and how long it took)
+//!                                            |
+//!                             Trust: where may it look?  guard.rs
+//! ```
+//!
+//! This is about one look at one target. It knows neither broker, worker nor schedule: whoever calls [`Observer::look`]
+//! decides when, and what a row of bad looks means.
+//!
+//! A look is bounded as a whole by the check's timeout, and can be dropped at any time: then connections are closed and
+//! commands are killed. Nothing that a look reads or sends is shown: no bodies, no headers, no credentials.
+
+mod check;
+mod finding;
+mod observer;
+
+mod guard;
+
+mod address;
+mod allow;
+mod resolver;
+
+mod command;
+mod engines;
+mod http;
+mod probe;
+mod task;
+mod tcp;
+
+mod secret;
+mod stage;
+mod table;
+
+pub use allow::Allow;
+pub use check::Check;
+pub use command::CommandProbe;
+pub use engines::{Engines, RedisProbe, SqliteProbe};
+pub use finding::{Cause, Finding, Look, Reason};
+pub use guard::Trust;
+pub use http::HttpProbe;
+pub use observer::Observer;
+pub use probe::Probe;
+pub use resolver::Resolver;
+pub use task::TaskProbe;
+pub use tcp::TcpProbe;
