@@ -340,6 +340,7 @@ impl World {
             broker: Arc::clone(self.broker.broker()),
             leader: Arc::clone(self.broker.leader()),
             schedules: Arc::clone(self.broker.schedules()),
+            documents: Arc::clone(self.broker.documents()),
             inspect: Arc::clone(self.broker.inspect()),
             control: Arc::clone(self.broker.control()),
         }

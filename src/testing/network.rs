@@ -16,9 +16,10 @@ use std::{
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use taskq_core::{
-    Accepted, Author, CancelAnswer, CandidateId, Capabilities, Clock, Connection, Counts, DeadLetter, EntryId,
-    EntryName, Envelope, Error, ErrorKind, FencingToken, Fired, Leader, Mark, Progress, QueueName, Renewal, Result,
-    Schedules, Snapshot, Standing, StoredEntry, TaskId, TaskKey, Tick, Timestamp, Written,
+    Accepted, Author, CancelAnswer, CandidateId, Capabilities, Clock, Connection, Counts, DeadLetter, Document,
+    DocumentId, DocumentName, Documents, EntryId, EntryName, Envelope, Error, ErrorKind, FencingToken, Fired, Leader,
+    Mark, Progress, QueueName, Renewal, Result, Saved, Schedules, Snapshot, Standing, StoredEntry, TaskId, TaskKey,
+    Tick, Timestamp, Version, Written,
     broker::{
         BeatAnswer, Broker, ClaimAnswer, Claimed, Control, Inspect, Purge, PurgeAnswer, Settled, Settlement,
         SweepAnswer,
@@ -431,5 +432,33 @@ impl Schedules for Wire {
             Box::pin(async move { broker.schedules.fire(token, &name, &owned).await })
         };
         self.call("fire", request).await
+    }
+}
+
+#[async_trait]
+impl Documents for Wire {
+    async fn read(&self, id: &DocumentId) -> Result<Option<Document>> {
+        let wanted = id.clone();
+        self.call("read", move |broker| Box::pin(async move { broker.documents.read(&wanted).await })).await
+    }
+
+    async fn save(&self, id: &DocumentId, expected: Option<Version>, text: &str) -> Result<Saved> {
+        let (wanted, text) = (id.clone(), text.to_owned());
+        let request = move |broker: Arc<Recorder>| -> BoxFuture<'static, _> {
+            Box::pin(async move { broker.documents.save(&wanted, expected, &text).await })
+        };
+        self.call("save", request).await
+    }
+
+    async fn forget(&self, id: &DocumentId, expected: Version) -> Result<bool> {
+        let wanted = id.clone();
+        let request = move |broker: Arc<Recorder>| -> BoxFuture<'static, _> {
+            Box::pin(async move { broker.documents.forget(&wanted, expected).await })
+        };
+        self.call("forget", request).await
+    }
+
+    async fn list(&self, queue: &QueueName, after: Option<&DocumentName>, count: usize) -> Result<Vec<Document>> {
+        self.watch("list documents of", self.recorder.documents.list(queue, after, count)).await
     }
 }

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use taskq_core::{
-    Accepted, CancelAnswer, Capabilities, Counts, DeadLetter, Envelope, ErrorKind, Leader, Progress, QueueName, Result,
-    Schedules, Snapshot, TaskId, TaskKey, Timestamp,
+    Accepted, CancelAnswer, Capabilities, Counts, DeadLetter, Documents, Envelope, ErrorKind, Leader, Progress,
+    QueueName, Result, Schedules, Snapshot, TaskId, TaskKey, Timestamp,
     broker::{
         BeatAnswer, Broker, ClaimAnswer, Claimed, Control, Inspect, Purge, PurgeAnswer, Settled, Settlement,
         SweepAnswer,
@@ -23,6 +23,7 @@ pub(super) struct Recorder {
     pub(super) broker: Arc<dyn Broker>,
     pub(super) leader: Arc<dyn Leader>,
     pub(super) schedules: Arc<dyn Schedules>,
+    pub(super) documents: Arc<dyn Documents>,
     pub(super) inspect: Arc<dyn Inspect>,
     pub(super) control: Arc<dyn Control>,
 }

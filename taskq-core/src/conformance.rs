@@ -6,6 +6,7 @@
 pub mod cancel;
 pub mod claim;
 pub mod dead_letters;
+pub mod documents;
 pub mod due;
 pub mod expiry;
 pub mod fencing;
@@ -278,6 +279,12 @@ macro_rules! broker_conformance {
                 a_removed_entry_fires_nothing a_paused_entry_fires_nothing an_entry_belongs_to_where_it_comes_from
                 a_mark_tells_of_every_change entries_come_in_pages entries_of_queues_do_not_mix
                 what_a_tick_enqueues_is_an_ordinary_task a_tick_wakes_an_idle_worker too_much_at_once_is_refused;
+            documents: a_document_is_kept_as_it_was_saved a_document_is_made_only_where_there_is_none
+                what_has_changed_is_not_overwritten a_repeated_save_tells_what_it_made
+                versions_grow_and_never_come_back a_forgotten_document_is_gone of_writers_at_once_one_wins
+                no_increment_is_lost documents_come_in_pages a_text_that_is_too_long_is_refused
+                one_document_too_many_is_refused documents_of_queues_do_not_mix a_purge_leaves_documents_alone
+                a_random_history_of_documents_agrees_with_the_reference;
             model: a_random_history_agrees_with_the_reference;
         }
     };

@@ -9,6 +9,7 @@ use crate::{
     bug::Planted,
     client::Client,
     clock::Clock,
+    documents::Documents,
     durability::Durability,
     error::Result,
     leader::Leader,
@@ -25,6 +26,7 @@ pub struct Connection {
     broker: Arc<dyn Broker>,
     leader: Arc<dyn Leader>,
     schedules: Arc<dyn Schedules>,
+    documents: Arc<dyn Documents>,
     inspect: Arc<dyn Inspect>,
     control: Arc<dyn Control>,
     opener: Opener,
@@ -38,17 +40,18 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection to what implements the five contracts.
+    /// A connection to what implements the six contracts.
     ///
     /// `address` is shown in errors and logs, so it holds no secret. `opener` opens the same again.
     pub fn new<B>(broker: Arc<B>, address: impl Into<Arc<str>>, clock: Clock, opener: Opener) -> Self
     where
-        B: Broker + Leader + Schedules + Inspect + Control + 'static,
+        B: Broker + Leader + Schedules + Documents + Inspect + Control + 'static,
     {
         Self {
             broker: broker.clone(),
             leader: broker.clone(),
             schedules: broker.clone(),
+            documents: broker.clone(),
             inspect: broker.clone(),
             control: broker,
             opener,
@@ -96,11 +99,12 @@ impl Connection {
         Self { planted, ..self }
     }
 
-    /// The same broker as a process with this clock uses it, whose calls about schedules go this way. For simulations.
+    /// The same broker as a process with this clock uses it, whose calls about schedules and documents go this way. For
+    /// simulations.
     #[doc(hidden)]
     #[must_use]
-    pub fn through(&self, clock: Clock, leader: Arc<dyn Leader>, schedules: Arc<dyn Schedules>) -> Self {
-        let same = Self { clock, leader, schedules, ..self.clone() };
+    pub fn through<W: Leader + Schedules + Documents + 'static>(&self, clock: Clock, way: Arc<W>) -> Self {
+        let same = Self { clock, leader: way.clone(), schedules: way.clone(), documents: way, ..self.clone() };
         let again = same.clone();
         let opener: Opener = Arc::new(move || Box::pin(std::future::ready(Ok(again.clone()))));
         Self { opener, ..same }
@@ -134,6 +138,11 @@ impl Connection {
     /// Keeps the entries of schedulers.
     pub fn schedules(&self) -> &Arc<dyn Schedules> {
         &self.schedules
+    }
+
+    /// Keeps small texts of programs.
+    pub fn documents(&self) -> &Arc<dyn Documents> {
+        &self.documents
     }
 
     /// Reads what the broker holds.

@@ -1,6 +1,6 @@
 //! Names and ids as types: what is inside one has been checked.
 
-use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -10,8 +10,8 @@ use crate::{
     limits::{MAX_KEY, MAX_NAME},
 };
 
-/// Checks the alphabet and length that queue, task and namespace names share.
-fn check_name(what: &'static str, name: &str) -> Result<()> {
+/// Checks the alphabet and length that all names share.
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<()> {
     if name.is_empty() || name.len() > MAX_NAME {
         let cure = format!("it has {} bytes; use 1 to {MAX_NAME}", name.len());
         return Err(Error::invalid(what, quoted(name), cure));
@@ -32,17 +32,18 @@ fn quoted(name: &str) -> String {
     format!("\"{}{rest}\"", shown.escape_debug())
 }
 
+/// A name as a type: for all modules that have names, so that there is one rule for them.
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<str>);
+        pub struct $name(std::sync::Arc<str>);
 
         impl $name {
             /// Checks and wraps a name: 1 to 128 of letters, digits, `.`, `_` and `-`.
-            pub fn new(name: impl AsRef<str>) -> Result<Self> {
-                check_name($what, name.as_ref())?;
+            pub fn new(name: impl AsRef<str>) -> $crate::error::Result<Self> {
+                $crate::id::check_name($what, name.as_ref())?;
                 Ok(Self(name.as_ref().into()))
             }
 
@@ -52,30 +53,30 @@ macro_rules! name_type {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&*self.0, f)
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Debug::fmt(&*self.0, f)
             }
         }
 
-        impl FromStr for $name {
-            type Err = Error;
+        impl std::str::FromStr for $name {
+            type Err = $crate::error::Error;
 
-            fn from_str(name: &str) -> Result<Self> {
+            fn from_str(name: &str) -> $crate::error::Result<Self> {
                 Self::new(name)
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = Error;
+            type Error = $crate::error::Error;
 
-            fn try_from(name: String) -> Result<Self> {
+            fn try_from(name: String) -> $crate::error::Result<Self> {
                 Self::new(name)
             }
         }
@@ -86,13 +87,15 @@ macro_rules! name_type {
             }
         }
 
-        impl Borrow<str> for $name {
+        impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0
             }
         }
     };
 }
+
+pub(crate) use name_type;
 
 name_type!(
     /// The name of a queue.

@@ -28,6 +28,7 @@ pub mod task_error;
 pub mod broker;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod documents;
 pub mod leader;
 pub mod schedules;
 
@@ -40,6 +41,7 @@ pub use clock::{Clock, Timestamp};
 pub use codec::Payload;
 pub use connection::Connection;
 pub use context::{Context, Progress};
+pub use documents::{Document, DocumentId, DocumentName, Documents, Saved, Version};
 pub use durability::Durability;
 pub use envelope::{Envelope, FailedAttempt};
 pub use error::{BoxError, Error, ErrorKind, Result};

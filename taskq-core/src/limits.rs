@@ -213,6 +213,15 @@ pub const MAX_ENTRY_TEXT: usize = MAX_STORED_PAYLOAD + 32 * 1024;
 /// Ticks and envelopes that one step fires. Their ids are looked up one by one, so half a chunk keeps a script short.
 pub const FIRE_BATCH: usize = 100;
 
+// Documents ------------------------------------------------------------------------------------------------
+
+/// Longest text of a document, in bytes: enough for what a program remembers from one attempt to the next. More belongs
+/// into a store of its own.
+pub const MAX_DOCUMENT_TEXT: usize = 16 * 1024;
+
+/// Most documents of a queue, so that what programs forget to forget stays under 160 MiB; as many as entries are tested with.
+pub const MAX_DOCUMENTS: usize = 10_000;
+
 // Leaders --------------------------------------------------------------------------------------------------
 
 /// How long a scheduler leads after its last renewal. When it dies, another one leads that much later at most, and has

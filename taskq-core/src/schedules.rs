@@ -21,7 +21,7 @@
 //!
 //! This is about enqueueing. The task itself is delivered at least once, like every task.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use async_trait::async_trait;
 
@@ -30,7 +30,7 @@ use crate::{
     clock::Timestamp,
     envelope::Envelope,
     error::{Error, ErrorKind, Result},
-    id::{QueueName, TaskKey},
+    id::{QueueName, TaskKey, name_type},
     leader::FencingToken,
     limits,
 };
@@ -83,30 +83,13 @@ pub trait Schedules: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Mark(pub u64);
 
-/// The name of an entry within its queue: 1 to 128 of letters, digits, `.`, `_` and `-`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntryName(Arc<str>);
+name_type!(
+    /// The name of an entry within its queue.
+    EntryName,
+    "entry name"
+);
 
 impl EntryName {
-    /// Checks and wraps a name.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a name of another length or with another character.
-    pub fn new(name: impl AsRef<str>) -> Result<Self> {
-        let name = name.as_ref();
-        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if (1..=limits::MAX_NAME).contains(&name.len()) && name.chars().all(is_allowed) {
-            return Ok(Self(name.into()));
-        }
-        let cure = format!("use 1 to {} letters, digits, '.', '_' and '-'", limits::MAX_NAME);
-        Err(Error::invalid("entry name", format!("\"{}\"", name.escape_debug()), cure))
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The id of the task that this entry enqueues for `fire_time`: `name@milliseconds`. Whoever fires the tick makes
     /// the same one.
     ///
@@ -121,18 +104,6 @@ impl EntryName {
     pub fn tick_key(&self, fire_time: FireTime) -> TaskKey {
         TaskKey::own(format!("{self}@{}", fire_time.0.as_millis()))
             .expect("a name of at most 128 bytes, an @ and a number are printable and under 200 bytes")
-    }
-}
-
-impl fmt::Display for EntryName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for EntryName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
     }
 }
 

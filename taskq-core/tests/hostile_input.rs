@@ -7,8 +7,8 @@ use std::{path::Path, str::FromStr, time::Duration};
 
 use proptest::prelude::*;
 use taskq_core::{
-    Envelope, FailedAttempt, Invocation, KeyId, Namespace, QueueName, Retry, TaskId, TaskKey, TaskName, Timestamp,
-    Unique, limits,
+    DocumentName, EntryName, Envelope, FailedAttempt, Invocation, KeyId, Namespace, QueueName, Retry, TaskId, TaskKey,
+    TaskName, Timestamp, Unique, limits,
     seal::{Seal, Signature},
 };
 
@@ -135,6 +135,8 @@ fn names(text: &str) {
     one::<TaskName>(text);
     one::<Namespace>(text);
     one::<KeyId>(text);
+    one::<EntryName>(text);
+    one::<DocumentName>(text);
 }
 
 /// A key or id that is taken reads back as itself, from text and from bytes, and has one queue.

@@ -7,6 +7,7 @@ mod arguments;
 mod batches;
 mod bells;
 mod broker;
+mod documents;
 mod element;
 mod enqueue;
 mod entries;

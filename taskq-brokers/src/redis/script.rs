@@ -67,6 +67,9 @@ scripts! {
     PauseEntry "pause_entry",
     Entries "entries",
     Fire "fire",
+    SaveDocument "save_document",
+    ForgetDocument "forget_document",
+    Documents "documents",
 }
 
 /// All scripts as a server takes them, with their SHA-1 as it names them.

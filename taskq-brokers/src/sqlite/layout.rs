@@ -50,6 +50,12 @@ const HISTORY: &[Migration] = &[
         sql: include_str!("schedules.sql"),
         oldest: 1,
     },
+    Migration {
+        change: "documents of programs",
+        // Older programs leave them alone, and move the counter of their versions on.
+        sql: include_str!("documents.sql"),
+        oldest: 1,
+    },
 ];
 
 impl Layout {
@@ -142,7 +148,7 @@ mod tests {
     use std::path::Path;
 
     use taskq_core::{
-        Clock, Connection, Invocation, QueueName, State, WorkerId,
+        Clock, Connection, DocumentId, Invocation, QueueName, Saved, State, WorkerId,
         broker::{Ending, Settlement},
         codec::Payload,
         id::{BatchId, ClaimNumber, Owner, TaskId},
@@ -211,6 +217,30 @@ mod tests {
         let seen = new.broker().find(&before).await.expect("finds").expect("known");
         assert_eq!(seen.state, State::Succeeded, "what version 3 accepted is done");
         open(&file, OLD).await.expect("an old program may even start anew");
+    }
+
+    #[tokio::test]
+    async fn documents_are_kept_beside_a_program_of_the_layout_before() {
+        const BEFORE: Layout = Layout { steps: HISTORY.split_at(4).0 };
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.db");
+        let old = open(&file, BEFORE).await.expect("creates version 4");
+        enqueue(&old).await.expect("enqueues");
+        let new = open(&file, Layout::present()).await.expect("migrates while the old one runs");
+        let id = DocumentId { queue: "q".parse().expect("valid"), name: "d".parse().expect("valid") };
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let saved = new.documents().save(&id, seen.last().copied(), "text").await.expect("saves");
+            let Saved::Applied(version) = saved else { panic!("nobody else saves: {saved:?}") };
+            seen.push(version);
+            // The old one hands tasks out, and moves the counter that versions are taken from.
+            run_one(&old).await;
+            enqueue(&old).await.expect("enqueues");
+        }
+        assert!(seen.is_sorted_by(|earlier, later| earlier < later), "{seen:?}");
+        drop(open(&file, BEFORE).await.expect("an old program may even start anew"));
+        let kept = new.documents().read(&id).await.expect("reads").map(|found| found.version);
+        assert_eq!(kept, seen.last().copied());
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Every state change is a *step*: a function over an open transaction (`enqueue.rs`, `claim.rs`, `settle.rs`, `lease.rs`,
-//! `sweep.rs`, `cancel.rs`, `entries.rs`, `leadership.rs`). The writer runs as many steps as are queued in one `BEGIN IMMEDIATE` transaction, each in a
+//! `sweep.rs`, `cancel.rs`, `entries.rs`, `leadership.rs`, `documents.rs`). The writer runs as many steps as are queued in one `BEGIN IMMEDIATE` transaction, each in a
 //! savepoint of its own, commits once, answers all, then rings the bells of whoever waits. What gathers in the log is moved
 //! into the file beside it (`checkpoint.rs`). `schema.sql` is the table of `state.rs` as columns.
 
@@ -26,6 +26,7 @@ mod cancel;
 mod checkpoint;
 mod claim;
 mod control;
+mod documents;
 mod enqueue;
 mod entries;
 mod failure;

@@ -1,7 +1,11 @@
-//! A queue's row: its number in the file, and two counters that only grow, the end of the line and the delivery token.
+//! A queue's row: its number in the file, and two counters that only grow: the end of the line, and the one that delivery
+//! tokens and versions of documents are taken from.
 
 use rusqlite::{OptionalExtension, params};
-use taskq_core::id::{DeliveryToken, QueueName};
+use taskq_core::{
+    Version,
+    id::{DeliveryToken, QueueName},
+};
 
 use super::{failure::Failure, step::Step};
 
@@ -14,7 +18,7 @@ pub(super) struct QueueRow {
     /// Its number in this file.
     pub(super) number: i64,
     tail: i64,
-    token: i64,
+    counter: i64,
     changed: bool,
 }
 
@@ -25,7 +29,7 @@ impl QueueRow {
         let found = step
             .sql("SELECT queue, tail, token FROM taskq_queues WHERE namespace = ?1 AND name = ?2")?
             .query_row(params![step.namespace().as_str(), queue.as_str()], |row| {
-                Ok(Self { number: row.get(0)?, tail: row.get(1)?, token: row.get(2)?, changed: false })
+                Ok(Self { number: row.get(0)?, tail: row.get(1)?, counter: row.get(2)?, changed: false })
             })
             .optional()?;
         Ok(found)
@@ -39,7 +43,7 @@ impl QueueRow {
         // in: namespace, name; creates the queue
         step.sql("INSERT INTO taskq_queues (namespace, name) VALUES (?1, ?2)")?
             .execute(params![step.namespace().as_str(), queue.as_str()])?;
-        Ok(Self { number: step.inserted(), tail: 0, token: 0, changed: false })
+        Ok(Self { number: step.inserted(), tail: 0, counter: 0, changed: false })
     }
 
     /// The place at the end of the line of a priority.
@@ -58,9 +62,18 @@ impl QueueRow {
 
     /// A token for one hand-out.
     pub(super) fn next_token(&mut self) -> DeliveryToken {
-        self.token += 1;
+        DeliveryToken(self.count())
+    }
+
+    /// A version for one document.
+    pub(super) fn next_version(&mut self) -> Version {
+        Version(self.count())
+    }
+
+    fn count(&mut self) -> u64 {
+        self.counter += 1;
         self.changed = true;
-        DeliveryToken(self.token.unsigned_abs())
+        self.counter.unsigned_abs()
     }
 
     /// Keeps the counters; part of the step that moved them.
@@ -70,7 +83,7 @@ impl QueueRow {
             step.sql("UPDATE taskq_queues SET tail = ?2, token = ?3 WHERE queue = ?1")?.execute([
                 self.number,
                 self.tail,
-                self.token,
+                self.counter,
             ])?;
         }
         Ok(())

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use taskq_core::{
-    Accepted, Author, CancelAnswer, CandidateId, Connection, ControlExt, Counts, DeadReason, EntryId, EntryName,
-    FireTime, Fired, Progress, Purge, Renewal, Standing, TaskId, TaskKey, Tick, Unique, Written,
+    Accepted, Author, CancelAnswer, CandidateId, Connection, ControlExt, Counts, DeadReason, DocumentId, DocumentName,
+    EntryId, EntryName, FireTime, Fired, Progress, Purge, Renewal, Saved, Standing, TaskId, TaskKey, Tick, Unique,
+    Version, Written,
     broker::{Claimed, Ending, Settled},
     id::{BatchId, ClaimNumber, Owner, Siblings},
 };
@@ -56,6 +57,7 @@ async fn everything_happens(server: &RedisServer, connection: &Connection) {
     broker.leave(owner, &queue()).await.expect("leaves");
 
     schedules_come_and_go(connection).await;
+    documents_come_and_go(connection).await;
 
     // A worker that dies with tasks in its hands, and one that ends what is left.
     let dying = join(connection).await;
@@ -85,6 +87,28 @@ pub(crate) async fn schedules_come_and_go(connection: &Connection) {
     assert_eq!(schedules.remove(author, &id).await.expect("removes"), Written::Applied);
     assert!(matches!(leader.renew(candidate, elected.token, term).await.expect("renews"), Renewal::Renewed(_)));
     leader.resign(candidate, elected.token).await.expect("resigns");
+}
+
+/// A document is saved, replaced, looked at and forgotten.
+pub(crate) async fn documents_come_and_go(connection: &Connection) {
+    let documents = connection.documents();
+    let made = save_document(connection, "d", None).await;
+    let replaced = save_document(connection, "d", Some(made)).await;
+    let kept = documents.read(&document("d")).await.expect("reads").expect("is kept");
+    assert_eq!(documents.list(&queue(), None, 9).await.expect("lists"), [kept]);
+    assert!(!documents.forget(&document("d"), made).await.expect("answers"));
+    assert!(documents.forget(&document("d"), replaced).await.expect("forgets"));
+}
+
+pub(crate) fn document(name: &str) -> DocumentId {
+    DocumentId { queue: queue(), name: DocumentName::new(name).expect("valid") }
+}
+
+pub(crate) async fn save_document(connection: &Connection, name: &str, expected: Option<Version>) -> Version {
+    match connection.documents().save(&document(name), expected, "text").await.expect("saves") {
+        Saved::Applied(version) => version,
+        Saved::Changed(present) => panic!("it is at {present:?}"),
+    }
 }
 
 async fn enqueue_untracked(connection: &Connection) -> TaskId {
@@ -172,6 +196,7 @@ async fn a_queue_that_was_purged_has_the_keys_of_an_empty_one() {
     let connection = connect_shifted(&server).await;
     everything_waits(&server, &connection).await;
     let control = connection.control();
+    save_document(&connection, "d", None).await;
     for what in [Purge::Waiting, Purge::DeadLetters] {
         while control.purge(&queue(), what, 7).await.expect("purges").more {}
     }
@@ -180,7 +205,12 @@ async fn a_queue_that_was_purged_has_the_keys_of_an_empty_one() {
     let lasting = ["res:", "buckets", "bm:", "ut:"];
     let keys = keys(&server);
     let left: Vec<_> = keys.iter().filter(|key| !lasting.iter().any(|name| key.contains(name))).collect();
-    assert_eq!(left, ["taskq:layout", "taskq:queues", "taskq:skew", "taskq:{q}:seq"]);
+    // Documents are no tasks.
+    let of_documents = ["taskq:{q}:doc", "taskq:{q}:docs"];
+    let mut expected = ["taskq:layout", "taskq:queues", "taskq:skew", "taskq:{q}:seq"].to_vec();
+    expected.extend(of_documents);
+    expected.sort_unstable();
+    assert_eq!(left, expected);
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use taskq_core::{ErrorKind, conformance::schedules::schedules_of_namespaces_do_not_mix};
+use taskq_core::{
+    ErrorKind,
+    conformance::{documents::documents_of_namespaces_do_not_mix, schedules::schedules_of_namespaces_do_not_mix},
+};
 use taskq_test_support::{Certificates, RedisServer};
 
 use crate::{BOUND, claim, connect, connect_shifted, enqueue, invocation, join, queue, state, try_connect};
@@ -83,6 +86,7 @@ async fn namespaces_do_not_mix() {
     assert_eq!(claim(&one, owner, 9).await.len(), 1);
     assert_eq!(other.inspect().counts(&queue()).await.expect("counts").ready, 1);
     schedules_of_namespaces_do_not_mix(&one, &other).await;
+    documents_of_namespaces_do_not_mix(&one, &other).await;
 }
 
 #[tokio::test]

@@ -11,7 +11,10 @@ use taskq_core::{
 use taskq_test_support::RedisServer;
 
 use crate::{
-    claim, claim_one, connect, enqueue, invocation, join, keys::schedules_come_and_go, queue, rights::rights_of,
+    claim, claim_one, connect, enqueue, invocation, join,
+    keys::{document, documents_come_and_go, save_document, schedules_come_and_go},
+    queue,
+    rights::rights_of,
     settle, state, succeeded, try_connect, try_enqueue, try_settle,
 };
 
@@ -145,6 +148,7 @@ async fn a_scheduler_can_do_its_work_with_few_rights() {
         let connection = connect(&server).await;
         produces(&connection).await;
         schedules_come_and_go(&connection).await;
+        documents_come_and_go(&connection).await;
         assert_eq!(connection.schedules().marks().await.expect("tells").len(), 1);
         let error = connection.broker().sweep(&queue(), 9).await.expect_err("no worker");
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
@@ -157,6 +161,39 @@ async fn a_worker_can_do_its_work_with_few_rights() {
     let connection = connect(&server).await;
     produces(&connection).await;
     works(&connection).await;
+    documents_come_and_go(&connection).await;
+}
+
+/// Whatever right is missing for a while, a document is at the one version or at the other, and it is listed.
+#[tokio::test]
+async fn a_document_is_whole_whatever_right_was_missing_for_a_while() {
+    let server = RedisServer::builder().user("shop-worker", "pw", &rights_of("shop-worker")).start();
+    let connection = connect(&server).await;
+    let documents = connection.documents();
+    let right = |sign: &str, command: &str| {
+        server.command(&["ACL", "SETUSER", "shop-worker", &format!("{sign}{command}")]);
+    };
+    for command in ["hget", "zcard", "incr", "set", "hset", "zadd"] {
+        right("-", command);
+        // The right to set is needed only where the counter is behind the clock.
+        let saved = documents.save(&document("d"), None, "new").await;
+        assert!(saved.is_err() || command == "set", "{command}: {saved:?}");
+        right("+", command);
+        let present = documents.read(&document("d")).await.expect("reads").map(|found| found.version);
+        let version = save_document(&connection, "d", present).await;
+        assert_eq!(documents.list(&queue(), None, 9).await.expect("lists").len(), 1, "{command}");
+        assert!(documents.forget(&document("d"), version).await.expect("forgets"));
+    }
+    for command in ["hget", "zrem", "hdel"] {
+        let version = save_document(&connection, "d", None).await;
+        right("-", command);
+        let error = documents.forget(&document("d"), version).await.expect_err("not allowed");
+        assert_eq!(error.kind(), ErrorKind::Refused, "{command}: {error}");
+        right("+", command);
+        assert_eq!(documents.read(&document("d")).await.expect("reads").expect("is kept").version, version);
+        assert!(documents.forget(&document("d"), version).await.expect("forgets"));
+        assert_eq!(documents.list(&queue(), None, 9).await.expect("lists"), []);
+    }
 }
 
 #[tokio::test]
@@ -258,6 +295,7 @@ async fn a_viewer_sees_what_there_is_and_changes_nothing() {
     let running = claim_one(&owning, owner).await;
     let waiting = enqueue(&owning, invocation()).await;
     enqueue(&owning, invocation().delay(Duration::from_secs(60))).await;
+    let version = save_document(&owning, "d", None).await;
 
     let connection = connect(&server).await;
     let (broker, inspect, control) = (connection.broker(), connection.inspect(), connection.control());
@@ -267,6 +305,10 @@ async fn a_viewer_sees_what_there_is_and_changes_nothing() {
     let letters = inspect.dead_letters(&queue(), None, 9).await.expect("lists");
     assert_eq!((&letters[0].id, letters[0].reason), (&task.envelope.id, DeadReason::Fatal));
     assert!(inspect.dead_letters(&queue(), Some(&letters[0].id.key), 9).await.expect("lists").is_empty());
+
+    let documents = connection.documents();
+    let kept = documents.read(&document("d")).await.expect("reads").expect("is kept");
+    assert_eq!(documents.list(&queue(), None, 9).await.expect("lists"), std::slice::from_ref(&kept));
 
     let envelope = invocation().into_envelope().expect("valid");
     let viewer = Owner { worker: WorkerId::generate(), term: 0 };
@@ -283,10 +325,13 @@ async fn a_viewer_sees_what_there_is_and_changes_nothing() {
         control.drop_dead(&task.envelope.id).await.expect_err("drops"),
         control.purge(&queue(), Purge::Waiting, 9).await.expect_err("purges"),
         control.purge(&queue(), Purge::DeadLetters, 9).await.expect_err("purges"),
+        documents.save(&document("d"), Some(version), "other").await.expect_err("saves"),
+        documents.forget(&document("d"), version).await.expect_err("forgets"),
     ];
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     }
     assert_eq!(owning.inspect().counts(&queue()).await.expect("counts"), counts);
+    assert_eq!(owning.documents().read(&document("d")).await.expect("reads"), Some(kept));
     assert_eq!(settle(&owning, owner, &running, succeeded()).await, Settled::Applied);
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use taskq_core::{
-    CancelAnswer, ErrorKind, State,
+    CancelAnswer, ErrorKind, Saved, State,
     broker::{Settled, SweepAnswer},
     id::ClaimNumber,
 };
@@ -14,7 +14,11 @@ use tracing::{
     span,
 };
 
-use crate::{claim_one, connect, enqueue, invocation, join, patient, persist, queue, state, succeeded, try_settle};
+use crate::{
+    claim_one, connect, enqueue, invocation, join,
+    keys::{document, save_document},
+    patient, persist, queue, state, succeeded, try_settle,
+};
 
 #[tokio::test]
 async fn a_task_that_runs_while_the_server_is_restarted_is_settled_afterwards() {
@@ -72,6 +76,25 @@ async fn a_token_of_moments_that_the_server_has_lost_ends_nobody_elses_attempt()
     assert_eq!(state(&connection, &other).await, Some(State::Running));
     assert_eq!(try_settle(&connection, owner, &of_other, succeeded()).await.expect("answers"), Settled::Applied);
     assert_eq!(state(&connection, &lost).await, Some(State::Cancelled));
+}
+
+/// A program outlives its server's last moments, and the version that it read in them is given to no text twice.
+#[tokio::test]
+async fn a_version_of_moments_that_the_server_has_lost_overwrites_nothing() {
+    let mut server = RedisServer::start();
+    let connection = connect(&server).await;
+    let before = save_document(&connection, "d", None).await;
+    server.command(&["SAVE"]);
+    let lost = save_document(&connection, "d", Some(before)).await;
+    server.kill();
+    server.restart();
+    let (documents, id) = (connection.documents(), document("d"));
+    assert_eq!(persist(|| documents.read(&id)).await.expect("is kept").version, before);
+    let present = save_document(&connection, "d", Some(before)).await;
+    assert!(present > lost, "{present} after {lost}");
+    let stale = documents.save(&id, Some(lost), "stale").await.expect("answers");
+    assert_eq!(stale, Saved::Changed(Some(present)));
+    assert!(!documents.forget(&id, lost).await.expect("answers"));
 }
 
 #[tokio::test]

@@ -3,8 +3,11 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use taskq_core::{
-    CandidateId, ErrorKind, Standing, State, broker::Settled,
-    conformance::schedules::schedules_of_namespaces_do_not_mix, limits::LEASE, state::DeadReason,
+    CandidateId, ErrorKind, Standing, State,
+    broker::Settled,
+    conformance::{documents::documents_of_namespaces_do_not_mix, schedules::schedules_of_namespaces_do_not_mix},
+    limits::LEASE,
+    state::DeadReason,
 };
 
 use crate::{Place, claim, connect, enqueue, join, processes::Process, queue, succeed, try_connect, try_enqueue, url};
@@ -255,4 +258,5 @@ async fn two_namespaces_in_one_file_do_not_see_each_other() {
     assert!(claim(&bank, owner, 9).await.is_empty());
     assert_eq!(shop.broker().find(&id).await.expect("finds").expect("known").state, State::Ready);
     schedules_of_namespaces_do_not_mix(&shop, &bank).await;
+    documents_of_namespaces_do_not_mix(&shop, &bank).await;
 }

@@ -4,6 +4,7 @@
 
 mod queue;
 
+mod documents;
 mod entries;
 mod leadership;
 
@@ -25,6 +26,7 @@ use crate::{
     clock::{Clock, Timestamp},
     connection::{Connection, Opener},
     context::Progress,
+    documents::{Document, DocumentId, DocumentName, Documents, Saved, Version, check_size},
     envelope::Envelope,
     error::Result,
     id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
@@ -285,6 +287,27 @@ impl Schedules for MemoryBroker {
     async fn fire(&self, token: FencingToken, queue: &QueueName, ticks: &[Tick]) -> Result<Vec<Fired>> {
         check_ticks(queue, ticks)?;
         Ok(self.step(queue, |queue, now| queue.fire(now, token, ticks)))
+    }
+}
+
+#[async_trait]
+impl Documents for MemoryBroker {
+    async fn read(&self, id: &DocumentId) -> Result<Option<Document>> {
+        Ok(self.look(&id.queue, |queue, _| queue.documents.read(&id.name)).flatten())
+    }
+
+    async fn save(&self, id: &DocumentId, expected: Option<Version>, text: &str) -> Result<Saved> {
+        check_size(id, text)?;
+        self.silent_step(&id.queue, |queue, now| queue.documents.save(now, id, expected, text))
+    }
+
+    async fn forget(&self, id: &DocumentId, expected: Version) -> Result<bool> {
+        Ok(self.silent_step(&id.queue, |queue, _| queue.documents.forget(&id.name, expected)))
+    }
+
+    async fn list(&self, queue: &QueueName, after: Option<&DocumentName>, count: usize) -> Result<Vec<Document>> {
+        let page = |found: &MemoryQueue, _| found.documents.page(after, count.min(limits::MAX_PAGE));
+        Ok(self.look(queue, page).unwrap_or_default())
     }
 }
 

@@ -12,8 +12,9 @@ use std::{
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use taskq_core::{
-    Accepted, Author, CandidateId, Clock, Connection, EntryId, EntryName, Error, ErrorKind, FencingToken, Fired,
-    Leader, Mark, QueueName, Renewal, Result, Schedules, Standing, StoredEntry, Tick, Timestamp, Written,
+    Accepted, Author, CandidateId, Clock, Connection, Document, DocumentId, DocumentName, Documents, EntryId,
+    EntryName, Error, ErrorKind, FencingToken, Fired, Leader, Mark, QueueName, Renewal, Result, Saved, Schedules,
+    Standing, StoredEntry, Tick, Timestamp, Version, Written,
     retry::{fraction, scramble},
 };
 use tokio::sync::oneshot;
@@ -208,6 +209,38 @@ impl Schedules for Line {
             })
         };
         self.call("fire", request).await
+    }
+}
+
+#[async_trait]
+impl Documents for Line {
+    async fn read(&self, id: &DocumentId) -> Result<Option<Document>> {
+        let id = id.clone();
+        self.call("read", move |broker| Box::pin(async move { broker.documents().read(&id).await })).await
+    }
+
+    async fn save(&self, id: &DocumentId, expected: Option<Version>, text: &str) -> Result<Saved> {
+        let (id, text) = (id.clone(), text.to_owned());
+        let request = move |broker: Connection| -> BoxFuture<'static, _> {
+            Box::pin(async move { broker.documents().save(&id, expected, &text).await })
+        };
+        self.call("save", request).await
+    }
+
+    async fn forget(&self, id: &DocumentId, expected: Version) -> Result<bool> {
+        let id = id.clone();
+        let request = move |broker: Connection| -> BoxFuture<'static, _> {
+            Box::pin(async move { broker.documents().forget(&id, expected).await })
+        };
+        self.call("forget", request).await
+    }
+
+    async fn list(&self, queue: &QueueName, after: Option<&DocumentName>, count: usize) -> Result<Vec<Document>> {
+        let (queue, after) = (queue.clone(), after.cloned());
+        let request = move |broker: Connection| -> BoxFuture<'static, _> {
+            Box::pin(async move { broker.documents().list(&queue, after.as_ref(), count).await })
+        };
+        self.call("list", request).await
     }
 }
 

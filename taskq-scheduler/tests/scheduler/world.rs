@@ -80,8 +80,7 @@ impl World {
         let process = self.simulation.process();
         let clock = process.clock();
         let line = Line { net: Arc::clone(&self.net), broker: self.broker.clone(), clock: clock.clone() };
-        let line = Arc::new(line);
-        let connection = self.broker.through(clock.clone(), line.clone(), line);
+        let connection = self.broker.through(clock.clone(), Arc::new(line));
         let builder = build(Scheduler::builder(connection));
         let handle = Arc::<Mutex<Option<SchedulerHandle>>>::default();
         let started = Arc::clone(&handle);

@@ -131,7 +131,7 @@ if extra > 0 and redis.pcall('DECRBY', p..'x', extra) == 0 or emptied and has_ro
 gather_loose()
 if taken > 0 then
   local whole, batch, fields = char(taken, #parts), '0', {}
-  local kept = next_batch(t)
+  local kept = next_number(t)
   if type(kept) ~= 'table' then
     batch = number(kept)
     for i, field in ipairs(parts_of(batch, whole)) do fields[2 * i - 1], fields[2 * i] = field, parts[i] end

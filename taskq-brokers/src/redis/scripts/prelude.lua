@@ -311,10 +311,11 @@ local function end_element(e, state, t)
   tell(key, record)
 end
 
--- The number of the next batch. A server that was restarted or replaced can have lost its last moments, and whoever was
--- handed a task in them may still hold a token for it: so a number is never given twice, even if `seq` goes back. It is at
--- least the time in milliseconds since 2026, times 64, since nobody claims that often for long. Answers an error as a table.
-local function next_batch(t)
+-- The number of the next batch, or of the next text of a document. A server that was restarted or replaced can have lost its
+-- last moments, and whoever was handed a task in them, or read a document, may still hold a number of theirs: so none is given
+-- twice, even if `seq` goes back. It is at least the time in milliseconds since 2026, times 64, since nobody claims and saves
+-- that often for long. Answers an error as a table.
+local function next_number(t)
   local n, floor = redis.pcall('INCR', p..'seq'), (t - 1767225600000) * 64
   if type(n) == 'table' or n >= floor then return n end
   local set = redis.pcall('SET', p..'seq', number(floor))
@@ -330,7 +331,7 @@ local function hand(e, t)
   if not owner or first[2] % 1 == 0 then return false end
   local lease = call('ZSCORE', p..'lease', owner)
   if not lease or tonumber(lease) <= t then return false end
-  local batch = next_batch(t)
+  local batch = next_number(t)
   if type(batch) == 'table' then return false end
   batch = number(batch)
   call('ZREM', p..'idle', owner)

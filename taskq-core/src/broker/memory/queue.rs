@@ -26,7 +26,7 @@ use crate::{
     state::{DeadReason, State},
 };
 
-use super::entries::MemoryEntries;
+use super::{documents::MemoryDocuments, entries::MemoryEntries};
 
 /// How long the ids of enqueue calls are remembered: far longer than any call is repeated.
 const BATCH_MEMORY: Duration = Duration::from_secs(3_600);
@@ -49,6 +49,7 @@ pub(super) struct MemoryQueue {
     overtaken: BTreeMap<Owner, ClaimNumber>,
     batches: HashMap<BatchId, Timestamp>,
     pub(super) entries: MemoryEntries,
+    pub(super) documents: MemoryDocuments,
     last_token: u64,
     front: i64,
     back: i64,
@@ -123,6 +124,7 @@ impl MemoryQueue {
             overtaken: BTreeMap::new(),
             batches: HashMap::new(),
             entries: MemoryEntries::default(),
+            documents: MemoryDocuments::default(),
             last_token: 0,
             front: 0,
             back: 0,
