@@ -318,3 +318,21 @@ pub const HEALTH_AUTHORITIES: Duration = Duration::from_secs(3_600);
 
 /// Longest reason that a look gives, in bytes. Part of it may come from the target.
 pub const MAX_HEALTH_REASON: usize = 400;
+
+/// Latencies that are kept of a health check: enough for a small chart.
+pub const MAX_HEALTH_LATENCIES: usize = 60;
+
+/// Changes that are kept of a health check.
+pub const MAX_HEALTH_TRANSITIONS: usize = 10;
+
+/// More changes of a check's health than this within the window are flapping.
+pub const DEFAULT_ALERT_FLAPS: u32 = 5;
+
+/// How far back changes count for flapping.
+pub const DEFAULT_ALERT_FLAP_WINDOW: Duration = Duration::from_secs(10 * 60);
+
+/// Most changes of a check's health that an alert can be told to bear: each is remembered.
+pub const MAX_ALERT_FLAPS: u32 = 100;
+
+/// Longest name of a check or alert: the id of a notice has both, and a time.
+pub const MAX_ALERT_NAME: usize = 64;

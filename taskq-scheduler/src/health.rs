@@ -15,6 +15,7 @@
 mod check;
 mod finding;
 mod observer;
+mod record;
 
 mod guard;
 
@@ -42,6 +43,7 @@ pub use guard::Trust;
 pub use http::HttpProbe;
 pub use observer::Observer;
 pub use probe::Probe;
+pub use record::{Health, LastError, Record, Seen, Transition};
 pub use resolver::Resolver;
 pub use task::TaskProbe;
 pub use tcp::TcpProbe;

@@ -18,6 +18,8 @@ mod overlap;
 pub mod schedule;
 
 #[cfg(feature = "health")]
+pub mod alert;
+#[cfg(feature = "health")]
 pub mod health;
 
 mod elector;

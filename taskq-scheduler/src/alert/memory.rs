@@ -1,0 +1,34 @@
+//! [`Memory`]: what an alert has told of a check, kept with the check's record.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use taskq_core::Timestamp;
+
+use crate::health::Health;
+
+/// What an alert has told of a check.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The trouble that was told and is not over, as far as was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) told: Option<Health>,
+    /// When something was told last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) told_at: Option<Timestamp>,
+    /// Whether there was trouble at the last look.
+    #[serde(default)]
+    pub(super) is_trouble: bool,
+    /// When trouble began or ended, as far back as the rule for flapping looks.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub(super) turns: VecDeque<Timestamp>,
+    #[serde(default)]
+    pub(super) is_flapping: bool,
+}
+
+impl Memory {
+    /// Whether there is nothing to remember.
+    pub fn is_blank(&self) -> bool {
+        *self == Self::default()
+    }
+}
