@@ -96,8 +96,9 @@ fn every_source_opens_with_what_it_holds() {
 
 #[test]
 fn features_never_use_the_weak_form() {
-    for manifest in ["Cargo.toml", "taskq-core/Cargo.toml", "taskq-brokers/Cargo.toml", "taskq-worker/Cargo.toml"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(manifest);
+    for folder in ["", "taskq-core/", "taskq-brokers/", "taskq-worker/", "taskq-scheduler/"] {
+        let manifest = format!("{folder}Cargo.toml");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&manifest);
         let text = std::fs::read_to_string(path).expect("readable");
         assert!(!text.contains("?/"), "{manifest} uses dep?/feature");
     }

@@ -19,6 +19,8 @@ mod full;
 mod handing;
 #[path = "redis/keys.rs"]
 mod keys;
+#[path = "redis/looking.rs"]
+mod looking;
 #[path = "redis/opening.rs"]
 mod opening;
 #[path = "redis/permissions.rs"]

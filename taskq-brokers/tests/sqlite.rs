@@ -6,6 +6,8 @@
 
 #[path = "sqlite/file.rs"]
 mod file;
+#[path = "sqlite/looking.rs"]
+mod looking;
 #[path = "sqlite/processes.rs"]
 mod processes;
 #[path = "sqlite/writing.rs"]

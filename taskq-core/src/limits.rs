@@ -301,7 +301,8 @@ pub const MAX_HEALTH_LIST: usize = 256;
 /// So much of an answer's body is read, in bytes; one that says how a service is fits in far less.
 pub const HEALTH_BODY: usize = 64 * 1024;
 
-/// Largest pattern of a health check when compiled, in bytes: so it takes no more than a moment to look for in a body.
+/// Largest pattern of a health check when compiled, in bytes: to look for the worst one in the longest body takes about a
+/// second, on a thread of its own.
 pub const HEALTH_PATTERN: usize = 256 * 1024;
 
 /// Most redirects that one look follows; browsers give up at twenty.

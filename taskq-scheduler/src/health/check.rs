@@ -24,14 +24,13 @@ use crate::length;
 ///
 /// ```
 /// # use taskq_scheduler::health::Check;
-/// let text = r#"
+/// let check: Check = toml::from_str(r#"
 ///     every = "30s"
 ///     labels = { team = "web" }
 ///     http = { url = "https://shop.example/health", status = [200], contains = "ok", latency = "500ms" }
-/// "#;
-/// # #[cfg(any())]
-/// let check: Check = toml::from_str(text)?;
-/// # Ok::<(), taskq_core::Error>(())
+/// "#)?;
+/// assert_eq!(check.probe.target(), "https://shop.example/health");
+/// # Ok::<(), toml::de::Error>(())
 /// ```
 ///
 /// | key | meaning | default |

@@ -96,7 +96,8 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // An error means that none is left. The id is not given out again while one is left in the group.
+            // An error means that none is left. The id of a group is not given out again while one is left in it; if none is,
+            // no more than a moment has passed since it was ours.
             kill_process_group(group, Signal::KILL).ok();
         }
     }

@@ -80,13 +80,16 @@ impl RedisProbe {
 
     /// Where it is, for the guard.
     fn place(&self) -> Result<Place, Reason> {
-        let url = Url::parse(self.0.reveal()).ok().filter(|url| matches!(url.scheme(), "redis" | "rediss"));
+        // A parameter may name a file of this machine.
+        let is_plain = |url: &Url| matches!(url.scheme(), "redis" | "rediss") && url.query().is_none();
+        let url = Url::parse(self.0.reveal()).ok().filter(is_plain);
         // The host of a scheme that is not of the web is read as it stands; odd forms of an address are read here.
         let host = url.as_ref().and_then(Url::host_str).and_then(|host| Host::parse(host).ok());
         match (host, url) {
             (Some(host), Some(url)) => Ok(Place { host, port: url.port().unwrap_or(REDIS_PORT) }),
             _ => {
-                let words = "an added check may only name one Redis, as redis://host:port or rediss://host:port";
+                let words =
+                    "an added check names one Redis, as redis://host:port or rediss://host:port, without parameters";
                 Err(Reason::new(Cause::Forbidden, words))
             }
         }

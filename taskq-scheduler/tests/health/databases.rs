@@ -110,6 +110,7 @@ async fn an_added_check_holds_the_driver_to_the_judged_addresses() {
         "redis-sentinel://10.0.0.1/main",
         "redis://10.0.0.1,10.0.0.2:1/main",
         "redis://10.0.0.1@127.0.0.1",
+        "rediss://10.0.0.1?ca=/etc/passwd",
     ] {
         let (cause, told) = bad(observer.look(&check(json!({ "redis": url })), &trust).await);
         assert!(matches!(cause, Cause::Forbidden | Cause::Name), "{url}: {told}");

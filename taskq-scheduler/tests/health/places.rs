@@ -4,7 +4,7 @@ use serde_json::json;
 use taskq_scheduler::health::{Allow, Cause, Finding, Trust};
 
 use crate::{
-    server::Server,
+    server::{Play, Server},
     world::{World, bad, check},
 };
 
@@ -108,4 +108,29 @@ async fn an_address_that_is_away_does_not_hide_another_one() {
     world.names.put("two.example", &[&["127.0.0.99", "127.0.0.1"]]);
     world.is_well(json!({ "http": format!("http://two.example:{}/", server.port) })).await;
     world.is_well(json!({ "tcp": format!("two.example:{}", server.port) })).await;
+}
+
+#[tokio::test]
+async fn an_added_check_cannot_name_for_itself_where_redirects_lead() {
+    let world = World::new();
+    let inside = Server::saying("canary").await;
+    for location in [
+        "http://169.254.169.254/latest".to_owned(),
+        "http://93.184.216.34/".to_owned(),
+        format!("http://127.0.0.2:{}/", inside.port),
+    ] {
+        let server = Server::with(Play::redirect(302, &location)).await;
+        let named = ["169.254.169.254", "93.184.216.34", "127.0.0.0/8"];
+        let probe = json!({ "http": { "url": server.url(), "redirects": 1, "redirect_to": named } });
+        let (cause, told) = bad(world.observer.look(&check(probe), &listed(&["127.0.0.1"])).await);
+        assert_eq!(cause, Cause::Forbidden, "{told}");
+        assert!(told.ends_with("is not on the list of places for added checks"), "{told}");
+    }
+    // And what is listed, but not public, has to be named too.
+    let server = Server::with(Play::redirect(302, &inside.url())).await;
+    let probe = |named: &[&str]| json!({ "http": { "url": server.url(), "redirects": 1, "redirect_to": named } });
+    let look = world.observer.look(&check(probe(&["10.0.0.0/8"])), &listed(&["127.0.0.1"])).await;
+    assert_eq!(bad(look).0, Cause::Forbidden);
+    let look = world.observer.look(&check(probe(&["127.0.0.1"])), &listed(&["127.0.0.1"])).await;
+    assert_eq!(look.finding, Finding::Well);
 }
