@@ -272,6 +272,7 @@ macro_rules! broker_conformance {
                 resigning_hands_over_at_once tokens_only_grow a_resignation_wakes_who_waits
                 waiting_for_a_vacancy_ends;
             schedules: an_entry_is_kept_as_it_was_put a_fired_tick_moves_the_cursor_and_enqueues
+                a_tick_that_is_not_due_is_refused
                 repeating_a_fire_doubles_nothing a_known_task_is_a_duplicate_and_the_cursor_moves
                 an_old_token_changes_nothing a_greater_token_is_remembered a_cursor_elsewhere_is_told_and_stays
                 a_skipped_tick_moves_the_cursor_alone several_ticks_of_an_entry_are_one_step

@@ -6,7 +6,8 @@
 //! [`Schedules::fire`] does three things for a tick in one atomic step of the entry's queue, or none of them:
 //!
 //! 1. It refuses a token that is smaller than the greatest one this queue has seen.
-//! 2. It refuses to move if the cursor is not where the caller believes it to be.
+//! 2. It refuses to move if the cursor is not where the caller believes it to be, and to a fire time that has not come by
+//!    the broker's own clock: that may have been set back since the leader heard of it.
 //! 3. It accepts the envelopes and moves the cursor.
 //!
 //! So a tick cannot be fired without being recorded, nor recorded without being fired. A leader that dies between two
@@ -228,6 +229,8 @@ pub enum Fired {
     /// The cursor was elsewhere, namely here; nothing changed. If it is at the tick's own fire time, then the tick was
     /// fired before and its answer was lost.
     Moved(Timestamp),
+    /// Its fire time has not come; nothing changed.
+    Early,
     /// The entry is paused; nothing changed.
     Paused,
     /// There is no such entry; nothing changed.

@@ -367,6 +367,11 @@ impl<'a> Tenure<'a> {
                 self.book.moved(&id, cursor, None);
                 self.look_again(queue);
             }
+            // The broker's clock was set back. The next renewal tells.
+            Fired::Early => {
+                tracing::warn!(entry = %id, "its tick is not due by the broker's clock; it waits");
+                self.book.put_off(&id, tick.fire_time.0 + limits::RENEW);
+            }
             Fired::Paused | Fired::Unknown => self.look_again(queue),
             Fired::Fenced => return Err(self.fenced()),
         }

@@ -165,9 +165,10 @@ fn fired(answer: Value) -> Result<Fired> {
     let mut next = || fields.next().ok_or_else(|| reply::wrong("what became of a tick"));
     match reply::text(next()?)?.as_str() {
         "u" => Ok(Fired::Unknown),
+        "e" => Ok(Fired::Early),
         "p" => Ok(Fired::Paused),
         "m" => Ok(Fired::Moved(Timestamp::from_millis(reply::integer(&next()?)?))),
         "a" => Ok(Fired::Applied(fields.map(enqueue::accepted).collect::<Result<_>>()?)),
-        _ => Err(reply::wrong("a, m, p or u")),
+        _ => Err(reply::wrong("a, e, m, p or u")),
     }
 }

@@ -66,13 +66,15 @@ struct Move {
     name: EntryName,
     cursor: Timestamp,
     fire_time: FireTime,
+    is_due: bool,
     arrivals: Vec<Arrival>,
 }
 
 impl Move {
     fn new(tick: &Tick, now: Timestamp) -> Self {
         let arrivals = tick.envelopes.iter().map(|envelope| Arrival::new(envelope, now)).collect();
-        Self { name: tick.name.clone(), cursor: tick.cursor, fire_time: tick.fire_time, arrivals }
+        let is_due = tick.fire_time.0 <= now;
+        Self { name: tick.name.clone(), cursor: tick.cursor, fire_time: tick.fire_time, is_due, arrivals }
     }
 }
 
@@ -246,6 +248,7 @@ fn fire_one(step: &Step<'_>, queue: &mut QueueRow, name: &QueueName, tick: &Move
         Some((cursor, _)) if cursor != tick.cursor.as_millis() || fire_time <= cursor => {
             return Ok(Fired::Moved(Timestamp::from_millis(cursor)));
         }
+        Some(_) if !tick.is_due => return Ok(Fired::Early),
         Some((_, true)) => return Ok(Fired::Paused),
         Some((_, false)) => {}
     }

@@ -23,6 +23,9 @@ const OLD: FencingToken = FencingToken(5);
 const PRESENT: FencingToken = FencingToken(6);
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Much less than a lease.
+const MOMENT: Duration = Duration::from_millis(10);
+
 fn schedules(stage: &Stage) -> &dyn Schedules {
     &**stage.connection.schedules()
 }
@@ -66,9 +69,15 @@ fn tick(stage: &Stage, entry: &StoredEntry, after: Duration) -> Tick {
 }
 
 async fn fire(stage: &Stage, token: FencingToken, tick: &Tick) -> Fired {
+    become_due(stage, tick).await;
     let mut fired = schedules(stage).fire(token, &stage.queue, std::slice::from_ref(tick)).await.expect("answers");
     assert_eq!(fired.len(), 1);
     fired.remove(0)
+}
+
+/// Lets so much time pass that a tick is due.
+async fn become_due(stage: &Stage, tick: &Tick) {
+    stage.advance(tick.fire_time.0.since(stage.now().await)).await;
 }
 
 fn created() -> Fired {
@@ -101,6 +110,18 @@ pub async fn a_fired_tick_moves_the_cursor_and_enqueues(stage: Stage) {
     assert_eq!(stage.state(&tick.envelopes[0].id).await, Some(State::Ready));
 }
 
+/// Whatever a leader believes, a tick is not fired before its time by the broker's clock.
+pub async fn a_tick_that_is_not_due_is_refused(stage: Stage) {
+    let kept = put(&stage, "e", "").await;
+    let tick = tick(&stage, &kept, MINUTE);
+    let ticks = std::slice::from_ref(&tick);
+    let fired = schedules(&stage).fire(PRESENT, &stage.queue, ticks).await.expect("answers");
+    assert_eq!(fired, [Fired::Early]);
+    assert_eq!(entry(&stage, "e").await, Some(kept));
+    assert_eq!(waiting(&stage).await, 0);
+    assert_eq!(fire(&stage, PRESENT, &tick).await, created());
+}
+
 /// A lost answer is asked for again: the cursor is where the tick wanted it, and there is one task.
 pub async fn repeating_a_fire_doubles_nothing(stage: Stage) {
     let kept = put(&stage, "e", "").await;
@@ -129,7 +150,7 @@ pub async fn a_known_task_is_a_duplicate_and_the_cursor_moves(stage: Stage) {
     {
         let name = format!("again{number}");
         let kept = put(&stage, &name, "").await;
-        let tick = self::tick(&stage, &kept, MINUTE);
+        let tick = self::tick(&stage, &kept, MOMENT);
         stage.enqueue_all(&tick.envelopes).await;
         while let Some(claimed) = stage.claim(owner, 1).await.first() {
             stage.settle(owner, claimed, ending.clone()).await;
@@ -213,6 +234,9 @@ pub async fn ticks_of_one_call_are_judged_one_by_one(stage: Stage) {
     let unknown = Tick { name: EntryName::new("nobody").expect("valid"), ..tick(&stage, &a, MINUTE) };
     let moved = Tick { cursor: b.cursor + MINUTE, ..tick(&stage, &b, MINUTE * 2) };
     let ticks = [moved, tick(&stage, &c, MINUTE), unknown, tick(&stage, &a, MINUTE), tick(&stage, &b, MINUTE)];
+    for tick in &ticks {
+        become_due(&stage, tick).await;
+    }
     let fired = schedules(&stage).fire(PRESENT, &stage.queue, &ticks).await.expect("answers");
     assert_eq!(fired, [Fired::Moved(b.cursor), Fired::Paused, Fired::Unknown, created(), created()]);
     assert_eq!(waiting(&stage).await, 2);
@@ -407,9 +431,9 @@ pub async fn a_tick_wakes_an_idle_worker(stage: Stage) {
     assert!(stage.claim(owner, 9).await.is_empty());
     let (broker, queue) = (stage.connection.broker().clone(), stage.queue.clone());
     let waiting = tokio::spawn(async move { broker.work_arrived(&[(owner, queue)], MINUTE).await });
-    stage.advance(Duration::from_millis(10)).await;
+    stage.advance(MOMENT).await;
     let before = stage.now().await;
-    fire(&stage, PRESENT, &tick(&stage, &kept, MINUTE)).await;
+    fire(&stage, PRESENT, &tick(&stage, &kept, MOMENT)).await;
     stage.finish(waiting).await.expect("waits");
     assert!(stage.now().await.since(before) < MINUTE / 2);
     assert_eq!(stage.claim(owner, 9).await.len(), 1);

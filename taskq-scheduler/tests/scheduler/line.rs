@@ -202,7 +202,7 @@ impl Schedules for Line {
                     match fired {
                         Fired::Applied(accepted) => note(&net, token, tick, accepted, at),
                         Fired::Fenced => drop(net.fenced.fetch_add(1, Ordering::SeqCst)),
-                        Fired::Moved(_) | Fired::Paused | Fired::Unknown => {}
+                        Fired::Moved(_) | Fired::Early | Fired::Paused | Fired::Unknown => {}
                     }
                 }
                 Ok(fired)

@@ -114,3 +114,51 @@ async fn no_tick_is_lost_doubled_or_early_whatever_happens() {
     assert!(fenced > 0, "no leader was stopped in the act, so that was not tried");
     assert!(ticks > 200 * 15, "{ticks} ticks");
 }
+
+/// An hour in milliseconds.
+const HOUR: i64 = 3_600_000;
+
+/// The clocks of the schedulers' machines do not count.
+#[tokio::test]
+async fn a_scheduler_whose_clock_is_an_hour_wrong_fires_on_time() {
+    for (seed, skew) in [(1, HOUR), (2, -HOUR)] {
+        let world = World::new(seed);
+        let rivals = [world.rival(build), world.rival(build)];
+        world.advance(SECOND * 5).await;
+        for skew in [skew, 0, -skew] {
+            rivals.iter().for_each(|rival| rival.process.skew(skew));
+            world.advance(SECOND * 7).await;
+        }
+        let late = world.check(seed, &schedules(), world.now());
+        assert!(late < SECOND, "seed {seed}: {late:?}");
+    }
+}
+
+/// The broker's clock counts. Set forward, it is due what lies between, by the policy of the entry; set back, nothing is due
+/// again, and whatever was fired is not fired a second time.
+#[tokio::test]
+async fn a_broker_whose_clock_is_set_an_hour_forth_and_back_fires_nothing_early_and_nothing_twice() {
+    for seed in 0..50 {
+        let world = World::new(seed);
+        let dice = &world.net.dice;
+        let rivals = [world.rival(build), world.rival(build)];
+        world.advance(SECOND * 5).await;
+        for skew in [HOUR, 0, -HOUR, 0, HOUR] {
+            world.server.skew(skew);
+            world.advance(dice.time(SECOND, SECOND * 30)).await;
+            // Another leader begins with what the broker says now.
+            if dice.below(2) == 0 && let Some(leads) = leader(&rivals) {
+                rivals[leads].process.stop();
+                world.advance(TAKEOVER).await;
+                rivals[leads].process.resume();
+            }
+        }
+        let effects = world.effects();
+        assert!(effects.iter().any(|effect| effect.fire_time.as_millis() > crate::world::START.as_millis() + HOUR / 2));
+        let mut ticks = std::collections::BTreeSet::new();
+        for effect in &effects {
+            assert!(effect.at >= effect.fire_time, "seed {seed}: early: {effect:?}");
+            assert!(ticks.insert((effect.entry.clone(), effect.fire_time)), "seed {seed}: twice: {effect:?}");
+        }
+    }
+}

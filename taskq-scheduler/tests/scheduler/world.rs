@@ -26,6 +26,8 @@ pub(crate) const START: Timestamp = Timestamp::from_millis(1_795_773_600_250);
 pub(crate) struct World {
     pub(crate) simulation: Simulation,
     pub(crate) broker: Connection,
+    /// The process of the broker, by whose clock everything is due.
+    pub(crate) server: Process,
     pub(crate) net: Arc<Net>,
 }
 
@@ -64,7 +66,8 @@ impl Rival {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let simulation = Simulation::seeded(START, seed);
-        let clock = simulation.process().clock();
+        let server = simulation.process();
+        let clock = server.clock();
         let net = Net {
             clock: clock.clone(),
             dice: Dice::new(seed),
@@ -72,7 +75,7 @@ impl World {
             effects: Mutex::default(),
             fenced: AtomicU64::new(0),
         };
-        Self { simulation, broker: memory::connect(clock), net: Arc::new(net) }
+        Self { simulation, broker: memory::connect(clock), server, net: Arc::new(net) }
     }
 
     /// A scheduler in a process of its own.

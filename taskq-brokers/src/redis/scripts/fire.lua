@@ -1,8 +1,8 @@
 -- Moves cursors, and new -> ready or scheduled for what their ticks enqueue.
 -- ARGV: token of a leader, then for each tick: name, cursor, fire time, how many tasks, and nine for each task as
 -- `enqueue_each.lua` has them.
--- Answer: {} if a greater token was seen; else for each tick {'u'} no such entry, {'m', where the cursor is}, {'p'} paused, or
--- {'a', and what `enqueue_each.lua` answers for each task}.
+-- Answer: {} if a greater token was seen; else for each tick {'u'} no such entry, {'m', where the cursor is}, {'e'} not due yet, {'p'}
+-- paused, or {'a', and what `enqueue_each.lua` answers for each task}.
 if is_old_token(ARGV[1]) then return {} end
 local t, answers, news, i = now(), {}, {}, 2
 while i <= #ARGV do
@@ -12,6 +12,8 @@ while i <= #ARGV do
     answer = {'u'}
   elseif cursor ~= ARGV[i + 1] or tonumber(ARGV[i + 2]) <= tonumber(cursor) then
     answer = {'m', cursor}
+  elseif tonumber(ARGV[i + 2]) > t then
+    answer = {'e'}
   elseif sub(kept, 2, 2) == '1' then
     answer = {'p'}
   else

@@ -98,6 +98,7 @@ impl MemoryEntries {
     /// Moves cursors; `accept` enqueues.
     pub(super) fn fire(
         &mut self,
+        now: Timestamp,
         token: FencingToken,
         ticks: &[Tick],
         mut accept: impl FnMut(&Envelope) -> Accepted,
@@ -105,13 +106,16 @@ impl MemoryEntries {
         if self.is_old(token) {
             return vec![Fired::Fenced; ticks.len()];
         }
-        ticks.iter().map(|tick| self.fire_one(tick, &mut accept)).collect()
+        ticks.iter().map(|tick| self.fire_one(now, tick, &mut accept)).collect()
     }
 
-    fn fire_one(&mut self, tick: &Tick, accept: &mut impl FnMut(&Envelope) -> Accepted) -> Fired {
+    fn fire_one(&mut self, now: Timestamp, tick: &Tick, accept: &mut impl FnMut(&Envelope) -> Accepted) -> Fired {
         let Some(kept) = self.by_name.get_mut(&tick.name) else { return Fired::Unknown };
         if kept.cursor != tick.cursor || tick.fire_time.0 <= kept.cursor {
             return Fired::Moved(kept.cursor);
+        }
+        if tick.fire_time.0 > now {
+            return Fired::Early;
         }
         if kept.paused {
             return Fired::Paused;

@@ -144,7 +144,7 @@ impl MemoryQueue {
     /// Accepts what ticks bring, each together with the move of its cursor.
     pub(super) fn fire(&mut self, now: Timestamp, token: FencingToken, ticks: &[Tick]) -> Vec<Fired> {
         let mut entries = std::mem::take(&mut self.entries);
-        let fired = entries.fire(token, ticks, |envelope| self.accept(now, envelope));
+        let fired = entries.fire(now, token, ticks, |envelope| self.accept(now, envelope));
         self.entries = entries;
         fired
     }
