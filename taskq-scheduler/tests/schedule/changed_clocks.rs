@@ -154,3 +154,49 @@ fn offsets_with_seconds_are_exact() {
     let monrovia = next(&in_zone("0 12 * * *", "Africa/Monrovia"), "UTC", "1971-06-01T00:00:00Z", 1);
     assert_eq!(monrovia, ["1971-06-01 12:44:30 +00"]);
 }
+
+/// What docs/schedules.md shows of daily 02:30: every day of two years on which the clocks of a zone are changed.
+#[test]
+fn the_documented_table_is_what_happens() {
+    let mut table = Vec::new();
+    for zone in ["Europe/Paris", "America/New_York", "Australia/Lord_Howe"] {
+        let schedule = in_zone("30 2 * * *", zone);
+        let fires: Vec<_> =
+            schedule.between(utc("2025-12-31T12:00:00Z"), utc("2028-01-01T12:00:00Z"), 1_000).map(|at| local(zone, at)).collect();
+        let fires: Vec<_> = fires.into_iter().filter(|at| at.starts_with("2026") || at.starts_with("2027")).collect();
+        assert_eq!(fires.len(), 730, "one a day in {zone}");
+        let offset = |at: &str| at.rsplit_once(' ').map(|(_, offset)| offset.to_owned());
+        let (mut before, mut was_fold) = (offset(&fires[0]), false);
+        for (index, at) in fires.iter().enumerate() {
+            // The offset of a day's fire shows that the clock was changed before it; at a fold the first 02:30 is before.
+            let next = fires.get(index + 1).and_then(|next| offset(next));
+            let is_after_change = offset(at) != before && !was_fold;
+            let is_fold = !is_after_change && next.is_some() && next != offset(at) && is_told_twice(zone, at);
+            if is_after_change || is_fold {
+                let (day, time) = at.split_at(10);
+                let what = match (is_fold, time.starts_with(" 02:30 ")) {
+                    (true, _) => "02:30 comes twice",
+                    (_, false) => "02:30 is skipped",
+                    (false, true) => "",
+                };
+                table.push(format!("| {zone} | {day} |{time} | {what} |").replace("|  |", "| |"));
+            }
+            (before, was_fold) = (offset(at), is_fold);
+        }
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/schedules.md");
+    let document = std::fs::read_to_string(path).expect("the document is there");
+    let documented: Vec<_> = document.lines().filter(|line| line.contains("/") && line.contains("| 202")).collect();
+    assert_eq!(documented, table, "the table reads\n{}", table.join("\n"));
+}
+
+/// Whether the wall time of a fire comes once more within two hours.
+fn is_told_twice(zone: &str, at: &str) -> bool {
+    let wall = &at[..16];
+    let every_half_hour = taskq_scheduler::every(std::time::Duration::from_secs(1_800)).expect("valid");
+    let day = &at[..10];
+    let from = utc(&format!("{day}T00:00:00Z"));
+    let from = taskq_core::Timestamp::from_millis(from.as_millis() - 24 * 3_600_000);
+    let until = taskq_core::Timestamp::from_millis(from.as_millis() + 72 * 3_600_000);
+    every_half_hour.between(from, until, 1_000).filter(|instant| local(zone, *instant).starts_with(wall)).count() > 1
+}
