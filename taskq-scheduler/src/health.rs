@@ -21,6 +21,7 @@ mod guard;
 
 mod address;
 mod allow;
+mod labels;
 mod resolver;
 
 mod command;
@@ -30,9 +31,7 @@ mod probe;
 mod task;
 mod tcp;
 
-mod secret;
 mod stage;
-mod table;
 
 pub use allow::Allow;
 pub use check::Check;
@@ -47,3 +46,6 @@ pub use record::{Health, LastError, Record, Seen, Transition};
 pub use resolver::Resolver;
 pub use task::TaskProbe;
 pub use tcp::TcpProbe;
+
+/// What refusals call it.
+const NOUN: &str = "health check";

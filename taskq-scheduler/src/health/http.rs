@@ -3,8 +3,10 @@
 mod answer;
 mod authorities;
 mod certificate;
+mod client;
 mod expected;
 mod failure;
+mod headers;
 mod hop;
 mod request;
 mod visit;
@@ -18,7 +20,8 @@ use taskq_core::{
 };
 use url::Url;
 
-use super::{allow::Allow, finding::Reason, table::Table};
+use super::{NOUN, allow::Allow, finding::Reason};
+use crate::table::Table;
 pub(super) use authorities::Authorities;
 use expected::Expected;
 use request::Request;
@@ -62,7 +65,7 @@ impl HttpProbe {
             Value::String(url) => Value::Object(Map::from_iter([("url".to_owned(), url.into())])),
             form => form,
         };
-        let mut table = Table::open("http", form, &KEYS)?;
+        let mut table = Table::open(NOUN, "http", form, &KEYS)?;
         let request = Request::take(&mut table)?;
         let is_tls = request.url().scheme() == "https";
         let expected = Expected::take(&mut table)?;
@@ -130,7 +133,7 @@ fn shown(url: &Url) -> String {
 }
 
 /// Scheme, host, and a port that is not the usual one.
-fn origin(url: &Url) -> String {
+pub(crate) fn origin(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port() {
         Some(port) => format!("{}://{host}:{port}", url.scheme()),

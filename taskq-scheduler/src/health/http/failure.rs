@@ -14,7 +14,7 @@ use super::{
 const DEPTH: usize = 16;
 
 /// What went wrong with a request or while its answer was read.
-pub(super) fn told(error: &reqwest::Error) -> Reason {
+pub(crate) fn told(error: &reqwest::Error) -> Reason {
     let mut innermost = None;
     let mut next = error.source();
     for _ in 0..DEPTH {
