@@ -23,7 +23,7 @@ pub(super) const KINDS: [&str; 6] = ["http", "tcp", "redis", "sqlite", "command"
 #[non_exhaustive]
 pub enum Probe {
     /// One request, and its answer.
-    Http(HttpProbe),
+    Http(Box<HttpProbe>),
     /// A connection opens.
     Tcp(TcpProbe),
     /// A server answers `PING`.
@@ -51,7 +51,7 @@ impl Probe {
 
     fn read(kind: &str, form: Value, timeout: Duration) -> Result<Self> {
         match kind {
-            "http" => HttpProbe::read(form, timeout).map(Self::Http),
+            "http" => HttpProbe::read(form, timeout).map(Box::new).map(Self::Http),
             "tcp" => TcpProbe::read(form).map(Self::Tcp),
             "redis" => RedisProbe::read(form).map(Self::Redis),
             "sqlite" => SqliteProbe::read(form).map(Self::Sqlite),
