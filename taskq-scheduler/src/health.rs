@@ -47,5 +47,15 @@ pub use resolver::Resolver;
 pub use task::TaskProbe;
 pub use tcp::TcpProbe;
 
+// What alerts share with looks.
+pub(crate) use guard::{Guard, Place};
+pub(crate) use http::{
+    Authorities, beside, client, header_name, header_value, origin, take_headers, told, told_of_stream, web_url,
+};
+pub(crate) use labels::take_labels;
+pub(crate) use resolver::System;
+pub(crate) use stage::Stage;
+pub(crate) use tcp::connect;
+
 /// What refusals call it.
 const NOUN: &str = "health check";

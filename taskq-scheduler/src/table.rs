@@ -1,7 +1,7 @@
 //! [`Table`]: a table of a configuration, taken apart key by key. Each refusal names the key and the cure, and shows no
 //! value: any of them may be a secret that was written in the wrong place.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use serde_json::{Map, Value};
 use taskq_core::{
@@ -95,6 +95,19 @@ impl Table {
             Some(number) => Ok(Some(number)),
             None => Err(self.wrong(key, format!("write a whole number from {} to {}", bounds.start(), bounds.end()))),
         }
+    }
+
+    pub(crate) fn flag(&mut self, key: &str) -> Result<Option<bool>> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(_) => Err(self.wrong(key, "write true or false")),
+        }
+    }
+
+    /// A path of a file.
+    pub(crate) fn path(&mut self, key: &str) -> Result<Option<PathBuf>> {
+        Ok(self.text(key)?.map(PathBuf::from))
     }
 
     pub(crate) fn list(&mut self, key: &str, example: &str) -> Result<Option<Vec<Value>>> {

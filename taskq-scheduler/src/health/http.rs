@@ -22,8 +22,11 @@ use url::Url;
 
 use super::{NOUN, allow::Allow, finding::Reason};
 use crate::table::Table;
-pub(super) use authorities::Authorities;
+pub(crate) use authorities::{Authorities, beside};
+pub(crate) use client::client;
 use expected::Expected;
+pub(crate) use failure::{told, told_of_stream};
+pub(crate) use headers::{header_name, header_value, take_headers, web_url};
 use request::Request;
 pub(super) use visit::Sight;
 
@@ -82,7 +85,7 @@ impl HttpProbe {
             Some(entries) => Allow::list(entries).map_err(|error| table.wrong("redirect_to", error.to_string()))?,
             None => Allow::default(),
         };
-        let ca = table.text("ca")?.map(PathBuf::from);
+        let ca = table.path("ca")?;
         if !is_tls && redirects == 0 {
             for (key, is_set) in [("ca", ca.is_some()), ("certificate_days", certificate_days.is_some())] {
                 if is_set {

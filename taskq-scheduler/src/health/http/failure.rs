@@ -50,6 +50,11 @@ fn words(cause: &(dyn StdError + 'static)) -> String {
     }
 }
 
+/// What went wrong with TLS, told by an error of a stream.
+pub(crate) fn told_of_stream(error: &io::Error) -> Option<Reason> {
+    error.get_ref().and_then(|inner| of_tls(inner))
+}
+
 fn of_tls(cause: &(dyn StdError + 'static)) -> Option<Reason> {
     let certificate = |words: String| Some(Reason::new(Cause::Certificate, words));
     match cause.downcast_ref::<rustls::Error>()? {
