@@ -337,3 +337,45 @@ pub const MAX_ALERT_FLAPS: u32 = 100;
 
 /// Longest name of a check or alert: the id of a notice has both, and a time.
 pub const MAX_ALERT_NAME: usize = 64;
+
+/// Shortest time between two notices of the same trouble: who is told more often stops reading.
+pub const MIN_ALERT_REPEAT: Duration = Duration::from_secs(60);
+
+/// Longest time between two notices of the same trouble.
+pub const MAX_ALERT_REPEAT: Duration = Duration::from_secs(30 * 86_400);
+
+/// Shortest time in which changes count for flapping: checks look no more often than each second.
+pub const MIN_ALERT_FLAP_WINDOW: Duration = Duration::from_secs(60);
+
+/// Longest time in which changes count for flapping.
+pub const MAX_ALERT_FLAP_WINDOW: Duration = Duration::from_secs(86_400);
+
+/// How long one attempt to deliver a notice by HTTP may take that says nothing.
+pub const DEFAULT_ALERT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest time that one attempt to deliver a notice by HTTP may take.
+pub const MAX_ALERT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long one attempt to deliver a notice by mail may take: servers think about strangers for a while.
+pub const ALERT_EMAIL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longest pause that a receiver of notices is granted when it asks for one: longer, and the news is old.
+pub const MAX_ALERT_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+
+/// Most recipients of one mail; more are a list at the server.
+pub const MAX_ALERT_RECIPIENTS: usize = 50;
+
+/// Longest address of a mail, in bytes, as the standard has it.
+pub const MAX_ALERT_ADDRESS: usize = 254;
+
+/// Longest subject of a mail, in characters.
+pub const MAX_ALERT_SUBJECT: usize = 200;
+
+/// Largest secret that an alert reads from a file, in bytes.
+pub const MAX_ALERT_SECRET: usize = 64 * 1024;
+
+/// Longest line of an answer of a mail server, in bytes; the standard allows 512 bytes.
+pub const ALERT_SMTP_LINE: usize = 2_048;
+
+/// Most lines of one answer of a mail server.
+pub const ALERT_SMTP_LINES: usize = 100;

@@ -21,6 +21,7 @@ mod guard;
 
 mod address;
 mod allow;
+mod labels;
 mod resolver;
 
 mod command;
@@ -30,9 +31,7 @@ mod probe;
 mod task;
 mod tcp;
 
-mod secret;
 mod stage;
-mod table;
 
 pub use allow::Allow;
 pub use check::Check;
@@ -47,3 +46,16 @@ pub use record::{Health, LastError, Record, Seen, Transition};
 pub use resolver::Resolver;
 pub use task::TaskProbe;
 pub use tcp::TcpProbe;
+
+// What alerts share with looks.
+pub(crate) use guard::{Guard, Place};
+pub(crate) use http::{
+    Authorities, beside, client, header_name, header_value, origin, take_headers, told, told_of_stream, web_url,
+};
+pub(crate) use labels::take_labels;
+pub(crate) use resolver::System;
+pub(crate) use stage::Stage;
+pub(crate) use tcp::connect;
+
+/// What refusals call it.
+const NOUN: &str = "health check";

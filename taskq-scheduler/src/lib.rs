@@ -30,7 +30,11 @@ mod declaration;
 mod entries;
 mod length;
 mod recipe;
+#[cfg(feature = "health")]
+mod secret;
 mod shared;
+#[cfg(feature = "health")]
+mod table;
 mod tally;
 mod view;
 

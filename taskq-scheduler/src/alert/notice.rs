@@ -49,17 +49,34 @@ impl Notice {
     pub fn key(&self) -> String {
         format!("{}.{}@{}", self.check, self.alert, self.at.as_millis())
     }
+
+    /// What happened, without the reason: `shop is unhealthy`.
+    pub fn summary(&self) -> String {
+        match self.kind {
+            NoticeKind::Began => format!("{} is {}", self.check, self.health),
+            NoticeKind::Lasts => format!("{} is still {}", self.check, self.health),
+            NoticeKind::Recovered => format!("{} is {} again", self.check, self.health),
+            NoticeKind::Flapping => format!("{} comes and goes, and is {} now", self.check, self.health),
+        }
+    }
+}
+
+impl NoticeKind {
+    /// Its name in lower case, as in its serde form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Began => "began",
+            Self::Lasts => "lasts",
+            Self::Recovered => "recovered",
+            Self::Flapping => "flapping",
+        }
+    }
 }
 
 /// One line for people: `shop is unhealthy: connection refused`.
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            NoticeKind::Began => write!(f, "{} is {}", self.check, self.health)?,
-            NoticeKind::Lasts => write!(f, "{} is still {}", self.check, self.health)?,
-            NoticeKind::Recovered => write!(f, "{} is {} again", self.check, self.health)?,
-            NoticeKind::Flapping => write!(f, "{} comes and goes, and is {} now", self.check, self.health)?,
-        }
+        f.write_str(&self.summary())?;
         match &self.reason {
             Some(reason) => write!(f, ": {reason}"),
             None => Ok(()),

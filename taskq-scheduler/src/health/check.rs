@@ -7,16 +7,17 @@ use serde_json::{Map, Value, json};
 use taskq_core::{
     Result,
     limits::{
-        DEFAULT_HEALTH_FAILURES, DEFAULT_HEALTH_SUCCESSES, DEFAULT_HEALTH_TIMEOUT, MAX_HEALTH_EVERY, MAX_HEALTH_LABELS,
-        MAX_HEALTH_ROW, MAX_HEALTH_TIMEOUT, MAX_NAME, MIN_HEALTH_EVERY,
+        DEFAULT_HEALTH_FAILURES, DEFAULT_HEALTH_SUCCESSES, DEFAULT_HEALTH_TIMEOUT, MAX_HEALTH_EVERY, MAX_HEALTH_ROW,
+        MAX_HEALTH_TIMEOUT, MIN_HEALTH_EVERY,
     },
 };
 
 use super::{
+    NOUN,
+    labels::take_labels,
     probe::{self, Probe},
-    table::Table,
 };
-use crate::length;
+use crate::{length, table::Table};
 
 /// A health check.
 ///
@@ -96,7 +97,7 @@ impl Check {
     /// `InvalidInput` with the key and the cure. No value is shown, as it may be a secret.
     pub fn read(form: Value) -> Result<Self> {
         let known = [&["every", "timeout", "failures", "successes", "labels"], &probe::KINDS[..]].concat();
-        let mut table = Table::open("", form, &known)?;
+        let mut table = Table::open(NOUN, "", form, &known)?;
         let every = table.length("every", MIN_HEALTH_EVERY..=MAX_HEALTH_EVERY)?;
         let every = every.ok_or_else(|| table.wrong("every", "it is missing; write for example \"30s\""))?;
         let timeout = match table.length("timeout", Duration::from_millis(1)..=MAX_HEALTH_TIMEOUT)? {
@@ -108,7 +109,7 @@ impl Check {
         };
         let failures = table.number("failures", 1..=MAX_HEALTH_ROW)?.unwrap_or(DEFAULT_HEALTH_FAILURES);
         let successes = table.number("successes", 1..=MAX_HEALTH_ROW)?.unwrap_or(DEFAULT_HEALTH_SUCCESSES);
-        let labels = labels(&mut table)?;
+        let labels = take_labels(&mut table)?;
         let probe = Probe::take(&mut table, timeout)?;
         Ok(Self { every, timeout, failures, successes, labels, probe })
     }
@@ -138,23 +139,4 @@ impl<'de> Deserialize<'de> for Check {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::read(Value::deserialize(deserializer)?).map_err(de::Error::custom)
     }
-}
-
-fn labels(table: &mut Table) -> Result<BTreeMap<String, String>> {
-    let labels = table.pairs("labels", MAX_HEALTH_LABELS)?;
-    let is_name = |name: &str| {
-        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        name.bytes().all(is_part) && !name.is_empty() && !name.as_bytes()[0].is_ascii_digit()
-    };
-    for (name, value) in &labels {
-        if name.len() > MAX_NAME || !is_name(name) {
-            let cure = format!("names have letters, digits and _, no digit first, and at most {MAX_NAME} bytes");
-            return Err(table.wrong("labels", cure));
-        }
-        if value.len() > MAX_NAME || value.contains(char::is_control) {
-            let cure = format!("{name} has more than {MAX_NAME} bytes, or a control character");
-            return Err(table.wrong("labels", cure));
-        }
-    }
-    Ok(labels)
 }

@@ -15,10 +15,11 @@ use taskq_core::{Result, limits::MAX_HEALTH_LIST, limits::MAX_HEALTH_TEXT};
 use tokio::process::Command;
 
 use super::{
+    NOUN,
     finding::{Cause, Reason},
     stage::Stage,
-    table::wrong,
 };
+use crate::table::wrong;
 
 /// Where programs are looked for if this program has no `PATH` itself.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -29,7 +30,7 @@ pub struct CommandProbe(Vec<String>);
 
 impl CommandProbe {
     pub(super) fn read(form: Value) -> Result<Self> {
-        let refuse = |cure: &str| wrong("command", cure);
+        let refuse = |cure: &str| wrong(NOUN, "command", cure);
         let Value::Array(words) = form else {
             return Err(refuse("write a list of the program and its words, for example [\"pg_isready\", \"-q\"]"));
         };

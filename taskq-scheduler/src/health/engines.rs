@@ -14,12 +14,12 @@ use taskq_core::{Error, ErrorKind, Result, limits::MAX_HEALTH_TEXT};
 use url::{Host, Url};
 
 use super::{
+    NOUN,
     finding::{Cause, Reason},
     guard::{Guard, Place},
-    secret::Secret,
     stage::Stage,
-    table::wrong,
 };
+use crate::{secret::Secret, table::wrong};
 
 const SCHEMES: [&str; 4] = ["redis", "rediss", "redis-sentinel", "rediss-sentinel"];
 
@@ -41,7 +41,7 @@ pub struct RedisProbe(Secret);
 
 impl RedisProbe {
     pub(super) fn read(form: Value) -> Result<Self> {
-        let refuse = || wrong("redis", format!("write a URL that begins with {}://", SCHEMES.join("://, ")));
+        let refuse = || wrong(NOUN, "redis", format!("write a URL that begins with {}://", SCHEMES.join("://, ")));
         let url = form.as_str().filter(|url| url.len() <= MAX_HEALTH_TEXT).ok_or_else(refuse)?;
         match url.split_once("://") {
             Some((scheme, rest)) if SCHEMES.contains(&scheme) && !rest.is_empty() => {
@@ -106,7 +106,7 @@ pub struct SqliteProbe(PathBuf);
 
 impl SqliteProbe {
     pub(super) fn read(form: Value) -> Result<Self> {
-        let refuse = |cure: &str| wrong("sqlite", cure);
+        let refuse = |cure: &str| wrong(NOUN, "sqlite", cure);
         match form.as_str() {
             Some(path) if path.contains(":memory:") => Err(refuse("name a file; memory is always well")),
             Some(path) if path.contains("://") => Err(refuse("write the path alone, for example \"data/shop.db\"")),

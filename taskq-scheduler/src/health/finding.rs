@@ -70,7 +70,7 @@ impl Cause {
 }
 
 impl Reason {
-    pub(super) fn new(cause: Cause, words: impl fmt::Display) -> Self {
+    pub(crate) fn new(cause: Cause, words: impl fmt::Display) -> Self {
         // Part of it may be the target's words, which must not break the lines of a log.
         let mut shown = String::new();
         for character in words.to_string().chars() {

@@ -25,9 +25,9 @@ pub enum Trust {
 
 /// Where a connection leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) host: Host<String>,
-    pub(super) port: u16,
+pub(crate) struct Place {
+    pub(crate) host: Host<String>,
+    pub(crate) port: u16,
 }
 
 impl Place {
@@ -43,13 +43,13 @@ impl Place {
 
 /// Judges places for one check.
 #[derive(Debug)]
-pub(super) struct Guard<'a> {
+pub(crate) struct Guard<'a> {
     trust: &'a Trust,
     resolver: &'a dyn Resolver,
 }
 
 impl<'a> Guard<'a> {
-    pub(super) fn new(trust: &'a Trust, resolver: &'a dyn Resolver) -> Self {
+    pub(crate) fn new(trust: &'a Trust, resolver: &'a dyn Resolver) -> Self {
         Self { trust, resolver }
     }
 
@@ -69,7 +69,7 @@ impl<'a> Guard<'a> {
     }
 
     /// The addresses of the target itself.
-    pub(super) async fn target(&self, place: &Place) -> Result<Vec<SocketAddr>, Reason> {
+    pub(crate) async fn target(&self, place: &Place) -> Result<Vec<SocketAddr>, Reason> {
         let addresses = self.resolve(place).await?;
         for address in &addresses {
             self.judge(place, *address)?;

@@ -3,8 +3,10 @@
 mod answer;
 mod authorities;
 mod certificate;
+mod client;
 mod expected;
 mod failure;
+mod headers;
 mod hop;
 mod request;
 mod visit;
@@ -18,9 +20,13 @@ use taskq_core::{
 };
 use url::Url;
 
-use super::{allow::Allow, finding::Reason, table::Table};
-pub(super) use authorities::Authorities;
+use super::{NOUN, allow::Allow, finding::Reason};
+use crate::table::Table;
+pub(crate) use authorities::{Authorities, beside};
+pub(crate) use client::client;
 use expected::Expected;
+pub(crate) use failure::{told, told_of_stream};
+pub(crate) use headers::{header_name, header_value, take_headers, web_url};
 use request::Request;
 pub(super) use visit::Sight;
 
@@ -62,7 +68,7 @@ impl HttpProbe {
             Value::String(url) => Value::Object(Map::from_iter([("url".to_owned(), url.into())])),
             form => form,
         };
-        let mut table = Table::open("http", form, &KEYS)?;
+        let mut table = Table::open(NOUN, "http", form, &KEYS)?;
         let request = Request::take(&mut table)?;
         let is_tls = request.url().scheme() == "https";
         let expected = Expected::take(&mut table)?;
@@ -79,7 +85,7 @@ impl HttpProbe {
             Some(entries) => Allow::list(entries).map_err(|error| table.wrong("redirect_to", error.to_string()))?,
             None => Allow::default(),
         };
-        let ca = table.text("ca")?.map(PathBuf::from);
+        let ca = table.path("ca")?;
         if !is_tls && redirects == 0 {
             for (key, is_set) in [("ca", ca.is_some()), ("certificate_days", certificate_days.is_some())] {
                 if is_set {
@@ -130,7 +136,7 @@ fn shown(url: &Url) -> String {
 }
 
 /// Scheme, host, and a port that is not the usual one.
-fn origin(url: &Url) -> String {
+pub(crate) fn origin(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port() {
         Some(port) => format!("{}://{host}:{port}", url.scheme()),

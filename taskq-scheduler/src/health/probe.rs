@@ -6,13 +6,14 @@ use serde_json::Value;
 use taskq_core::Result;
 
 use super::{
+    NOUN,
     command::CommandProbe,
     engines::{RedisProbe, SqliteProbe},
     http::HttpProbe,
-    table::{Table, wrong},
     task::TaskProbe,
     tcp::TcpProbe,
 };
+use crate::table::{Table, wrong};
 
 /// The keys by which the kinds are told apart.
 pub(super) const KINDS: [&str; 6] = ["http", "tcp", "redis", "sqlite", "command", "task"];
@@ -41,21 +42,21 @@ impl Probe {
         let mut named = KINDS.into_iter().filter_map(|kind| table.value(kind).map(|form| (kind, form)));
         match (named.next(), named.next()) {
             (Some((kind, form)), None) => Self::read(kind, form, timeout),
-            (None, _) => Err(wrong("", format!("it looks at nothing; give it one of {}", KINDS.join(", ")))),
+            (None, _) => Err(wrong(NOUN, "", format!("it looks at nothing; give it one of {}", KINDS.join(", ")))),
             (Some((one, _)), Some((other, _))) => {
-                Err(wrong("", format!("it has both {one} and {other}; give it one, and write another check")))
+                Err(wrong(NOUN, "", format!("it has both {one} and {other}; give it one, and write another check")))
             }
         }
     }
 
     fn read(kind: &str, form: Value, timeout: Duration) -> Result<Self> {
         match kind {
-            "http" => HttpProbe::read(form, timeout).map(|probe| Self::Http(Box::new(probe))),
+            "http" => HttpProbe::read(form, timeout).map(Box::new).map(Self::Http),
             "tcp" => TcpProbe::read(form).map(Self::Tcp),
             "redis" => RedisProbe::read(form).map(Self::Redis),
             "sqlite" => SqliteProbe::read(form).map(Self::Sqlite),
             "command" => CommandProbe::read(form).map(Self::Command),
-            _ => TaskProbe::read(form).map(Self::Task),
+            _ => TaskProbe::read(NOUN, form).map(Self::Task),
         }
     }
 

@@ -12,7 +12,7 @@ pub trait Resolver: fmt::Debug + Send + Sync {
 
 /// As the system does it: the file of hosts, and DNS.
 #[derive(Debug)]
-pub(super) struct System;
+pub(crate) struct System;
 
 impl Resolver for System {
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {

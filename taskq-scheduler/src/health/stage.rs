@@ -4,18 +4,18 @@ use std::sync::{Mutex, PoisonError};
 
 /// What a look is doing now, in words.
 #[derive(Debug)]
-pub(super) struct Stage(Mutex<&'static str>);
+pub(crate) struct Stage(Mutex<&'static str>);
 
 impl Stage {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new("it had not begun"))
     }
 
-    pub(super) fn enter(&self, words: &'static str) {
+    pub(crate) fn enter(&self, words: &'static str) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = words;
     }
 
-    pub(super) fn words(&self) -> &'static str {
+    pub(crate) fn words(&self) -> &'static str {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

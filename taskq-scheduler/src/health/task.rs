@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 use taskq_core::{QueueName, Result, TaskName};
 
-use super::table::Table;
+use crate::table::Table;
 
 /// Well if the task succeeds.
 #[derive(Clone, PartialEq)]
@@ -19,8 +19,8 @@ pub struct TaskProbe {
 }
 
 impl TaskProbe {
-    pub(super) fn read(form: Value) -> Result<Self> {
-        let mut table = Table::open("task", form, &["name", "args", "queue"])?;
+    pub(crate) fn read(noun: &'static str, form: Value) -> Result<Self> {
+        let mut table = Table::open(noun, "task", form, &["name", "args", "queue"])?;
         let name = table.required("name", "\"check_stock\"")?;
         let name = TaskName::new(name).map_err(|error| table.wrong("name", cause(&error)))?;
         let queue = match table.text("queue")? {
@@ -35,7 +35,7 @@ impl TaskProbe {
         Ok(Self { name, args, queue })
     }
 
-    pub(super) fn form(&self) -> Value {
+    pub(crate) fn form(&self) -> Value {
         let mut form = Map::new();
         form.insert("name".to_owned(), self.name.as_str().into());
         if !self.args.is_empty() {

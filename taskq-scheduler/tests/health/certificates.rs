@@ -22,13 +22,13 @@ const DAY: i64 = 86_400_000;
 
 /// An authority with its file, and how to be a server by it. Everything of it is valid from 2029 to 2030-01-20, 20 days
 /// after [`NOW`] minus one.
-struct Authority {
+pub(crate) struct Authority {
     folder: TempDir,
     params: CertificateParams,
     key: KeyPair,
 }
 
-fn params(names: &[&str]) -> CertificateParams {
+pub(crate) fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).expect("names");
     params.not_before = date_time_ymd(2029, 1, 1);
@@ -37,7 +37,7 @@ fn params(names: &[&str]) -> CertificateParams {
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (mut params, key) = (params(&[]), KeyPair::generate().expect("a key"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.not_after = date_time_ymd(2040, 1, 1);
@@ -47,18 +47,18 @@ impl Authority {
         Self { folder, params, key }
     }
 
-    fn path(&self) -> Value {
+    pub(crate) fn path(&self) -> Value {
         self.folder.path().join("ca.pem").display().to_string().into()
     }
 
-    fn server(&self, names: &[&str]) -> TlsAcceptor {
+    pub(crate) fn server(&self, names: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().expect("a key");
         let issuer = Issuer::from_params(&self.params, &self.key);
         acceptor(params(names).signed_by(&key, &issuer).expect("signs"), &key)
     }
 }
 
-fn acceptor(certificate: rcgen::Certificate, key: &KeyPair) -> TlsAcceptor {
+pub(crate) fn acceptor(certificate: rcgen::Certificate, key: &KeyPair) -> TlsAcceptor {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)

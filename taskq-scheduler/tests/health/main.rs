@@ -1,7 +1,9 @@
-//! Looks of health checks at servers that each test makes: what is well, what is not, and where no look may lead.
+//! Looks of health checks at servers that each test makes: what is well, what is not, and where no look may lead. And how
+//! people are told.
 //!
 //! Time is simulated: a server that is late lets it pass before it answers.
 
+mod alerts;
 mod certificates;
 mod commands;
 mod databases;

@@ -21,19 +21,19 @@ use super::super::finding::{Cause, Reason};
 
 /// The system's authorities, kept for a while: reading them at each look would be most of its work.
 #[derive(Debug)]
-pub(in super::super) struct Authorities {
+pub(crate) struct Authorities {
     clock: Clock,
     /// With the time when they were read.
     kept: Mutex<Option<(Duration, Arc<ClientConfig>)>>,
 }
 
 impl Authorities {
-    pub(in super::super) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         Self { clock, kept: Mutex::new(None) }
     }
 
     /// The system's authorities, or those of a file, which is read anew.
-    pub(super) async fn config(&self, ca: Option<&Path>) -> Result<ClientConfig, Reason> {
+    pub(crate) async fn config(&self, ca: Option<&Path>) -> Result<ClientConfig, Reason> {
         let clock = self.clock.clone();
         match ca {
             Some(path) => {
@@ -60,7 +60,9 @@ impl Authorities {
 }
 
 /// On another thread: it reads files.
-async fn beside<T: Send + 'static>(read: impl FnOnce() -> Result<T, Reason> + Send + 'static) -> Result<T, Reason> {
+pub(crate) async fn beside<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, Reason> + Send + 'static,
+) -> Result<T, Reason> {
     match tokio::task::spawn_blocking(read).await {
         Ok(read) => read,
         Err(_) => Err(setup("the runtime is shutting down".to_owned())),

@@ -12,11 +12,12 @@ use taskq_core::{
 
 use super::{
     super::{
+        NOUN,
         finding::{Cause, Reason},
-        table::Table,
     },
     answer::Body,
 };
+use crate::table::Table;
 
 /// The statuses that there are.
 const STATUSES: RangeInclusive<u16> = 100..=599;
@@ -124,7 +125,7 @@ impl fmt::Debug for Expected {
 
 impl JsonValue {
     fn read(form: Value) -> Result<Self> {
-        let mut table = Table::open("http.json", form, &["pointer", "equals"])?;
+        let mut table = Table::open(NOUN, "http.json", form, &["pointer", "equals"])?;
         let pointer = table.required("pointer", "\"/status\"")?;
         if !pointer.starts_with('/') {
             return Err(table.wrong("pointer", "write a JSON pointer, for example \"/status\" or \"/checks/0/state\""));

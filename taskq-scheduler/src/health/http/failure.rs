@@ -14,7 +14,7 @@ use super::{
 const DEPTH: usize = 16;
 
 /// What went wrong with a request or while its answer was read.
-pub(super) fn told(error: &reqwest::Error) -> Reason {
+pub(crate) fn told(error: &reqwest::Error) -> Reason {
     let mut innermost = None;
     let mut next = error.source();
     for _ in 0..DEPTH {
@@ -48,6 +48,11 @@ fn words(cause: &(dyn StdError + 'static)) -> String {
         Some(error) => error.kind().to_string(),
         None => cause.to_string(),
     }
+}
+
+/// What went wrong with TLS, told by an error of a stream.
+pub(crate) fn told_of_stream(error: &io::Error) -> Option<Reason> {
+    error.get_ref().and_then(|inner| of_tls(inner))
 }
 
 fn of_tls(cause: &(dyn StdError + 'static)) -> Option<Reason> {

@@ -1,12 +1,10 @@
 //! [`Hop`]: one request on the way to the answer; the first one is the probe's own, others are redirects.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use reqwest::{
-    Client, Method, Response, StatusCode,
-    dns::{Addrs, Name, Resolve, Resolving},
+    Method, Response, StatusCode,
     header::{CONNECTION, LOCATION},
-    redirect::Policy,
 };
 use rustls::ClientConfig;
 use url::Url;
@@ -16,6 +14,7 @@ use super::{
         finding::{Cause, Reason},
         guard::Place,
     },
+    client::client,
     failure, origin,
     request::Request,
 };
@@ -31,16 +30,6 @@ pub(super) struct Hop {
     /// Whether every hop so far was at the origin of the target: then it gets the headers, and is where the target is. One
     /// that comes back from elsewhere is a stranger.
     pub(super) is_home: bool,
-}
-
-/// The only addresses that this hop may connect to.
-struct Pinned(Vec<SocketAddr>);
-
-impl Resolve for Pinned {
-    fn resolve(&self, _name: Name) -> Resolving {
-        let addresses: Addrs = Box::new(self.0.clone().into_iter());
-        Box::pin(std::future::ready(Ok(addresses)))
-    }
 }
 
 impl Hop {
@@ -67,19 +56,7 @@ impl Hop {
         tls: &ClientConfig,
         addresses: &[SocketAddr],
     ) -> Result<Response, Reason> {
-        let client = Client::builder()
-            .dns_resolver(Arc::new(Pinned(addresses.to_vec())))
-            .tls_backend_preconfigured(tls.clone())
-            .tls_info(true)
-            // A proxy of the environment would resolve the name again, and connect for us.
-            .no_proxy()
-            .redirect(Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .pool_max_idle_per_host(0)
-            .user_agent(USER_AGENT)
-            .build()
-            .map_err(|_| Reason::new(Cause::Setup, "no HTTP client can be made"))?;
+        let client = client(tls, addresses, USER_AGENT)?;
         let mut message = client.request(self.method.clone(), self.url.clone()).header(CONNECTION, "close");
         if self.is_home {
             message = message.headers(request.headers().clone());

@@ -7,22 +7,16 @@ use reqwest::{
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use serde_json::{Map, Value};
-use taskq_core::{
-    Result,
-    limits::{HEALTH_BODY, MAX_HEADERS, MAX_HEADERS_BYTES},
-};
+use taskq_core::{Result, limits::HEALTH_BODY};
 use url::Url;
 
-use super::super::{secret::Secret, table::Table};
+use super::headers::{take_headers, take_url};
+use crate::{secret::Secret, table::Table};
 
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
 const METHODS_WITH_BODY: [Method; 4] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-
-/// Headers that say how a message travels; the client writes them itself. A host stands in the URL.
-const NOT_OURS: [&str; 9] =
-    ["connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// A request of one probe.
 #[derive(Clone, PartialEq)]
@@ -93,43 +87,4 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Request({} {})", self.method, super::shown(&self.url))
     }
-}
-
-fn take_url(table: &mut Table) -> Result<Url> {
-    let text = table.required("url", "\"https://shop.example/health\"")?;
-    let refuse = |cure: &str| table.wrong("url", cure);
-    let mut url: Url =
-        text.parse().map_err(|error| refuse(&format!("{error}; write for example \"https://shop.example/health\"")))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(refuse("write http:// or https://"));
-    }
-    if url.port() == Some(0) {
-        return Err(refuse("nothing listens at port 0"));
-    }
-    // It is never sent.
-    url.set_fragment(None);
-    Ok(url)
-}
-
-fn take_headers(table: &mut Table) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    let pairs = table.pairs("headers", MAX_HEADERS)?;
-    if pairs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > MAX_HEADERS_BYTES {
-        return Err(table.wrong("headers", format!("they have more than {MAX_HEADERS_BYTES} bytes")));
-    }
-    for (text, value) in pairs {
-        let shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
-        let name = HeaderName::try_from(text)
-            .map_err(|_| table.wrong("headers", format!("\"{shown}\" is no name of a header")))?;
-        if NOT_OURS.contains(&name.as_str()) {
-            return Err(table.wrong("headers", format!("{name} is written by the client; leave it out")));
-        }
-        let mut value = HeaderValue::try_from(value)
-            .map_err(|_| table.wrong("headers", format!("{name} has a character that no header may have")))?;
-        value.set_sensitive(true);
-        if headers.insert(name, value).is_some() {
-            return Err(table.wrong("headers", format!("\"{shown}\" is there twice")));
-        }
-    }
-    Ok(headers)
 }
