@@ -1,6 +1,6 @@
 //! SIGTERM or ctrl-c: what runs may finish, what takes too long is given back at once, nothing is lost.
 //!
-//! `cargo run --example graceful_shutdown [BROKER_URL]`, then press ctrl-c. The tasks that were given back run again at
+//! `cargo run --example graceful_shutdown [BROKER_URL [DRAIN_SECONDS]]`, then press ctrl-c. The tasks that were given back run again at
 //! the next start with the same broker.
 
 use taskq::prelude::*;
@@ -29,6 +29,7 @@ async fn long(ctx: &Context) -> TaskResult<()> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
+    let drain = std::env::args().nth(2).and_then(|seconds| seconds.parse().ok()).unwrap_or(2);
     let url = std::env::args().nth(1).unwrap_or_else(|| format!("sqlite://{}/tasks.db", folder.path().display()));
     let connection = taskq::connect(&url).await?;
     let client = connection.client();
@@ -39,7 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     println!("press ctrl-c");
-    Worker::builder(connection).queue("default", 10).drain(Duration::from_secs(2)).run().await?;
+    Worker::builder(connection).queue("default", 10).drain(Duration::from_secs(drain)).run().await?;
 
     let snapshot = long_one.snapshot().await?.expect("kept");
     println!("long is {} with {} failed attempts", snapshot.state, snapshot.attempts);

@@ -2,21 +2,32 @@
 
 mod check;
 mod enqueue;
+#[cfg(feature = "health")]
+mod health;
+#[cfg(feature = "health")]
+mod monitor;
+mod output;
+mod probes;
 #[cfg(feature = "scheduler")]
 mod schedule;
 #[cfg(feature = "scheduler")]
 mod scheduler;
+#[cfg(feature = "scheduler")]
+mod watch;
 
 use std::{future::Future, io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use futures_util::future::BoxFuture;
-use taskq_core::{BoxError, Connection, Registration, Result, task::AppType};
+use taskq_core::{BoxError, Connection, Registration, Result, signals::Stops, task::AppType};
 #[cfg(feature = "scheduler")]
-use taskq_scheduler::SchedulerBuilder;
+use taskq_scheduler::{SchedulerBuilder, SchedulerHandle};
 use taskq_worker::{Worker, WorkerBuilder};
 
 use crate::config::Config;
+use probes::Pulses;
+#[cfg(feature = "scheduler")]
+use watch::{Followers, Watch};
 
 /// A program made of the tasks linked into it.
 ///
@@ -77,13 +88,16 @@ enum Command {
     /// Run as many as you like: one leads, and when it ends or dies another one follows. A change of taskq.toml counts within
     /// seconds, at once on SIGHUP; a file with a mistake changes nothing, and the mistake is logged
     #[cfg(feature = "scheduler")]
-    Scheduler,
+    Scheduler(Listen),
     /// Enqueues a task by name with a JSON object of arguments, and prints its id
     Enqueue(enqueue::EnqueueArgs),
     /// Lists, adds, changes, pauses and triggers what is scheduled
     #[cfg(feature = "scheduler")]
     #[command(subcommand)]
     Schedule(schedule::ScheduleCommand),
+    /// Shows how everything is that is watched; exit code 1 if anything is unhealthy
+    #[cfg(feature = "health")]
+    Health(health::HealthArgs),
     /// Lists the tasks, tests the broker, and explains where each configured value came from
     Check,
 }
@@ -97,6 +111,15 @@ struct WorkerArgs {
     #[cfg(feature = "scheduler")]
     #[arg(long)]
     scheduler: bool,
+    #[command(flatten)]
+    listen: Listen,
+}
+
+#[derive(Args, Debug)]
+struct Listen {
+    /// Answer GET /healthz and /readyz here: 127.0.0.1:9000
+    #[arg(long = "listen", value_name = "ADDRESS")]
+    address: Option<std::net::SocketAddr>,
 }
 
 fn queue_and_slots(text: &str) -> Result<(String, usize), String> {
@@ -169,38 +192,102 @@ impl<A: Send + Sync + 'static> App<A> {
         match cli.command {
             Command::Worker(args) => self.work(&cli.common, config, args).await.map(|()| ExitCode::SUCCESS),
             #[cfg(feature = "scheduler")]
-            Command::Scheduler => self.schedule(&cli.common, config).await.map(|()| ExitCode::SUCCESS),
+            Command::Scheduler(listen) => self.schedule(&cli.common, config, listen).await.map(|()| ExitCode::SUCCESS),
             #[cfg(feature = "scheduler")]
             Command::Schedule(command) => schedule::run(&config, command).await,
             Command::Enqueue(args) => enqueue::run(&config, args).await,
+            #[cfg(feature = "health")]
+            Command::Health(args) => health::run(&config, args).await,
             Command::Check => Ok(check::run(&config, AppType::of::<A>()).await),
         }
     }
 
     /// Runs a scheduler until it is to end.
     #[cfg(feature = "scheduler")]
-    async fn schedule(self, common: &Common, config: Config) -> Result<(), BoxError> {
+    async fn schedule(self, common: &Common, config: Config, listen: Listen) -> Result<(), BoxError> {
+        let stops = Stops::listen();
         let connection = connect(&config).await?;
-        scheduler::start(self.shape_scheduler, common, config, connection).await?.run().await;
+        let clock = connection.clock().clone();
+        let scheduler = scheduler::start(self.shape_scheduler, &config, connection.clone()).await?;
+        let pulses = Pulses { scheduler: Some(scheduler.pulse()), ..Pulses::default() };
+        probes::serve(listen.address, &clock, pulses).await?;
+        let followers = Followers {
+            scheduler: Some(scheduler.reloader()),
+            #[cfg(feature = "health")]
+            monitor: None,
+            #[cfg(feature = "health")]
+            janitor: Some(watch::Janitor::new(&connection, scheduler.pulse())),
+        };
+        Watch::start(common, config, clock, followers);
+        scheduler.run(stops).await;
         Ok(())
     }
 
     async fn work(self, common: &Common, config: Config, args: WorkerArgs) -> Result<(), BoxError> {
         // What can be wrong without any connection is told before one is opened.
-        taskq_worker::check_tasks(Registration::linked(), AppType::of::<A>())?;
-        let connection = connect(&config).await?;
-        let app = (self.build)().await?;
-        let worker = configured(Worker::builder(connection.clone()).app(app), &config, args.queue);
-        let worker = (self.shape)(worker).or_declared_queues();
+        check_tasks(AppType::of::<A>(), &config)?;
         #[cfg(feature = "scheduler")]
         if args.scheduler {
-            let scheduler = scheduler::start(self.shape_scheduler, common, config, connection).await?;
-            tokio::join!(worker.start().await?.run(), scheduler.run());
-            return Ok(());
+            config.entries(&Registration::linked())?;
         }
-        worker.run().await?;
+        let connection = connect(&config).await?;
+        let app = (self.build)().await?;
+        #[cfg(feature = "health")]
+        let (monitor, is_told) = (monitor::monitor(&connection, &config), !args.queue.is_empty());
+        let worker = configured(Worker::builder(connection.clone()).app(app), &config, args.queue);
+        let worker = (self.shape)(worker).or_declared_queues();
+        #[cfg(feature = "health")]
+        let worker = monitor::with_checks(worker, &monitor, &config, is_told);
+        let clock = connection.clock().clone();
+        #[cfg(feature = "scheduler")]
+        let scheduler = match args.scheduler {
+            true => Some(scheduler::start(self.shape_scheduler, &config, connection.clone()).await?),
+            false => None,
+        };
+        let (stops, for_scheduler) = (Stops::listen(), Stops::listen());
+        let worker = worker.start().await?;
+        let pulses = Pulses {
+            worker: Some(worker.pulse()),
+            #[cfg(feature = "scheduler")]
+            scheduler: scheduler.as_ref().map(SchedulerHandle::pulse),
+        };
+        probes::serve(args.listen.address, &clock, pulses).await?;
+        #[cfg(feature = "scheduler")]
+        {
+            let followers = Followers {
+                scheduler: scheduler.as_ref().map(SchedulerHandle::reloader),
+                #[cfg(feature = "health")]
+                monitor: Some(monitor),
+                #[cfg(feature = "health")]
+                janitor: scheduler.as_ref().map(|scheduler| watch::Janitor::new(&connection, scheduler.pulse())),
+            };
+            Watch::start(common, config, clock, followers);
+            let schedule = async {
+                if let Some(scheduler) = scheduler {
+                    scheduler.run(for_scheduler).await;
+                }
+            };
+            tokio::join!(worker.run(stops), schedule);
+        }
+        #[cfg(not(feature = "scheduler"))]
+        {
+            let (_nothing_to_watch, _no_scheduler) = (common, for_scheduler);
+            worker.run(stops).await;
+        }
         Ok(())
     }
+}
+
+/// Whether a worker would have work. One without tasks of its own can look at others.
+fn check_tasks(lent: AppType, config: &Config) -> Result<()> {
+    let tasks = Registration::linked();
+    #[cfg(feature = "health")]
+    if tasks.is_empty() && config.watches_health() {
+        return Ok(());
+    }
+    #[cfg(not(feature = "health"))]
+    let _nothing_is_watched = config;
+    taskq_worker::check_tasks(tasks, lent)
 }
 
 fn load(common: &Common) -> Result<Config> {

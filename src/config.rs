@@ -3,9 +3,13 @@
 //! Environment variables win over the file, the file over the defaults. The variable of a key is its path in upper
 //! case, joined with two underscores: `worker.drain` is `TASKQ__WORKER__DRAIN`.
 
+#[cfg(feature = "health")]
+mod health;
 mod known;
 #[cfg(feature = "scheduler")]
 pub(crate) mod schedule;
+#[cfg(feature = "scheduler")]
+mod section;
 mod security;
 mod settings;
 mod value;
@@ -61,6 +65,10 @@ pub struct Config {
     pub log_filter: String,
     #[cfg(feature = "scheduler")]
     schedules: Vec<schedule::ScheduledTask>,
+    #[cfg(feature = "health")]
+    health: health::HealthTables,
+    /// Whether health checks may run commands.
+    pub check_commands: bool,
     file: Option<PathBuf>,
     settings: Settings,
 }
@@ -135,7 +143,7 @@ impl Config {
         Ok(self.security.connect(&self.broker_url).await?.with_durability(durability))
     }
 
-    /// The entries of the tables `[schedule.NAME]`, for [`SchedulerBuilder::file`](crate::SchedulerBuilder::file).
+    /// The entries of the tables `[schedule.NAME]` and `[health.NAME]`, for [`SchedulerBuilder::file`](crate::SchedulerBuilder::file).
     ///
     /// `tasks` are those of this program, [`Registration::linked`](crate::Registration::linked): an entry whose task is not
     /// among them, or whose arguments do not fit its parameters, is refused. If there are none at all nothing is known of
@@ -145,7 +153,29 @@ impl Config {
     /// [`ErrorKind::Config`] with file, line and column, and the cure.
     #[cfg(feature = "scheduler")]
     pub fn entries(&self, tasks: &[taskq_core::Registration]) -> Result<Vec<crate::Entry>> {
-        self.schedules.iter().map(|schedule| schedule.to_entry(tasks)).collect()
+        let mut entries: Vec<_> =
+            self.schedules.iter().map(|schedule| schedule.to_entry(tasks)).collect::<Result<_>>()?;
+        #[cfg(feature = "health")]
+        {
+            self.health.check_tasks(tasks)?;
+            entries.extend(self.health.entries()?);
+        }
+        Ok(entries)
+    }
+
+    /// Whether there is anything to watch: checks, alerts, or places where checks may look that are added at run time.
+    #[cfg(feature = "health")]
+    pub(crate) fn watches_health(&self) -> bool {
+        let watchlist = self.health.watchlist();
+        !watchlist.checks.is_empty() || !watchlist.alerts.is_empty() || !watchlist.allow.is_empty()
+    }
+
+    /// The checks and alerts of the tables `[health.NAME]` and `[alert.NAME]`, for the [`Monitor`] of a worker.
+    ///
+    /// [`Monitor`]: crate::scheduler::health::Monitor
+    #[cfg(feature = "health")]
+    pub fn watchlist(&self) -> crate::scheduler::health::Watchlist {
+        self.health.watchlist()
     }
 
     fn from_settings(settings: Settings) -> Result<Self> {
@@ -164,6 +194,9 @@ impl Config {
             log_filter: text(&settings, "log.filter")?,
             #[cfg(feature = "scheduler")]
             schedules: schedule::ScheduledTask::all(&settings)?,
+            #[cfg(feature = "health")]
+            health: health::HealthTables::read(&settings)?,
+            check_commands: settings.get("security.check_commands").map_or(Ok(false), Setting::truth)?,
             file: None,
             settings: Settings::new(),
         };
@@ -176,18 +209,19 @@ impl Config {
             }
         }
         #[cfg(not(feature = "scheduler"))]
-        if let Some(setting) = settings.values().find(|setting| setting.path[0] == "schedule") {
-            return Err(setting.wrong("needs the feature \"scheduler\" of taskq-rs; enable it in Cargo.toml"));
-        }
+        check_feature(&settings, &["schedule"], "scheduler")?;
+        #[cfg(not(feature = "health"))]
+        check_feature(&settings, &["health", "alert"], "health")?;
         config.settings = settings;
         Ok(config)
     }
 
-    /// The keys whose values differ, but for those of `[schedule]`, which can change while a scheduler runs.
+    /// The keys whose values differ, but for those of `[schedule]`, `[health]` and `[alert]`, which can change while it runs.
     #[cfg(feature = "scheduler")]
     pub(crate) fn fixed_keys_that_differ(&self, other: &Self) -> Vec<String> {
         let fixed = |config: &Self| -> BTreeMap<String, Value> {
-            let fixed = config.settings.iter().filter(|(_, setting)| setting.path[0] != "schedule");
+            let is_fixed = |setting: &Setting| !["schedule", "health", "alert"].contains(&setting.path[0].as_str());
+            let fixed = config.settings.iter().filter(|(_, setting)| is_fixed(setting));
             fixed.map(|(key, setting)| (key.clone(), setting.value.clone())).collect()
         };
         let (ours, theirs) = (fixed(self), fixed(other));
@@ -201,7 +235,7 @@ impl Config {
             .settings
             .iter()
             .filter(|(_, setting)| !setting.is_heading())
-            .map(|(key, setting)| (key.clone(), shown(key, &setting.value), setting.origin.clone()))
+            .map(|(key, setting)| (key.clone(), shown(setting), setting.origin.clone()))
             .collect();
         let unset = KNOWN.iter().filter(|known| !known.default.is_empty() && !self.settings.contains_key(known.key));
         rows.extend(unset.map(|known| (known.key.to_owned(), known.default.to_owned(), Origin::Default)));
@@ -222,6 +256,17 @@ impl fmt::Debug for Config {
     }
 }
 
+/// Tables that this program cannot heed are not passed over in silence.
+#[cfg(any(not(feature = "scheduler"), not(feature = "health")))]
+fn check_feature(settings: &Settings, sections: &[&str], feature: &str) -> Result<()> {
+    match settings.values().find(|setting| sections.contains(&setting.path[0].as_str())) {
+        None => Ok(()),
+        Some(setting) => {
+            Err(setting.wrong(format!("needs the feature \"{feature}\" of taskq-rs; enable it in Cargo.toml")))
+        }
+    }
+}
+
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| Error::new(ErrorKind::Config, "read", path.display()).because(error))
 }
@@ -230,10 +275,11 @@ fn wrong(place: impl fmt::Display, cure: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, "read", place).because(cure.into())
 }
 
-/// A value for people: a URL without its password.
-fn shown(key: &str, value: &Value) -> String {
-    match value {
-        Value::String(url) if key == "broker.url" => redacted(url),
+/// A value for people: a URL without its password, and nothing of what may be a secret as a whole.
+fn shown(setting: &Setting) -> String {
+    match &setting.value {
+        Value::String(url) if setting.path == ["broker", "url"] => redacted(url),
+        _ if setting.may_be_secret() => "***".to_owned(),
         Value::String(text) => text.clone(),
         value => value.to_string(),
     }

@@ -22,18 +22,20 @@ pub use engines::observer;
 pub use taskq_core::seal::{EncryptionKey, KeyBytes, KeyRing, SigningKey, VerifyingKey};
 pub use taskq_core::{
     Accepted, AnyTask, Attempt, BoxError, BulkError, CancelAnswer, Capabilities, Client, Clock, Connection, Context,
-    ControlExt, Counts, DeadLetter, DeadReason, Durability, Error, ErrorKind, FailedAttempt, Invocation, KeyId, Keys,
-    Layer, Next, OnConflict, Outcome, Payload, Progress, Purge, PurgeAnswer, QueueName, Registration, Result, Retry,
-    Snapshot, State, Task, TaskError, TaskErrorKind, TaskHandle, TaskId, TaskKey, TaskName, TaskOptions, TaskResult,
-    Timestamp, Unique, UniqueUntil, WaitError, WorkerId, limits,
+    ControlExt, Counts, DeadLetter, DeadReason, Document, DocumentId, DocumentName, Documents, Durability, Error,
+    ErrorKind, FailedAttempt, Invocation, KeyId, Keys, Layer, Next, OnConflict, Outcome, Payload, Progress, Purge,
+    PurgeAnswer, QueueName, Registration, Result, Retry, Saved, Snapshot, State, Task, TaskError, TaskErrorKind,
+    TaskHandle, TaskId, TaskKey, TaskName, TaskOptions, TaskResult, Timestamp, Unique, UniqueUntil, Version, WaitError,
+    WorkerId, limits,
 };
 #[cfg(feature = "scheduler")]
 pub use taskq_scheduler as scheduler;
 #[cfg(feature = "scheduler")]
 pub use taskq_scheduler::{
-    Entries, Entry, Misfire, Overlap, Schedule, Scheduler, SchedulerBuilder, SchedulerHandle, at, calendar, cron, every,
+    Entries, Entry, EntryId, EntryName, EntryOrigin, EntryView, Misfire, Overlap, Reloader, Schedule, Scheduler,
+    SchedulerBuilder, SchedulerHandle, at, calendar, cron, every,
 };
-pub use taskq_worker::{Order, Readiness, Stopper, Tally, Worker, WorkerBuilder, WorkerHandle};
+pub use taskq_worker::{Order, Pulse, Readiness, Stopper, Tally, Worker, WorkerBuilder, WorkerHandle};
 
 #[cfg(feature = "app")]
 pub use app::app;

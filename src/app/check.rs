@@ -4,33 +4,50 @@ use std::process::ExitCode;
 
 use taskq_core::{Registration, Result, limits, task::AppType};
 
+use super::output::say;
 use crate::config::Config;
 
 /// Prints configuration, tasks and broker; fails if a worker would not start.
 pub(super) async fn run(config: &Config, lent: AppType) -> ExitCode {
-    println!("configuration");
+    say("configuration");
     for (key, value, origin) in config.explain() {
-        println!("  {key} = {value}  ({origin})");
+        say(format_args!("  {key} = {value}  ({origin})"));
     }
-    let tasks = print_tasks(lent);
+    let tasks = print_tasks(lent, config);
+    #[cfg(feature = "scheduler")]
+    let tasks = print_schedules(config) && tasks;
     let broker = print_broker(config).await;
     if tasks && broker { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn print_tasks(lent: AppType) -> bool {
-    println!("tasks");
+/// What the configuration file schedules and watches, and whether a scheduler of this program would take it.
+#[cfg(feature = "scheduler")]
+fn print_schedules(config: &Config) -> bool {
+    say("schedules");
+    let entries = config.entries(&Registration::linked());
+    for entry in entries.iter().flatten() {
+        // Without an id it would not have become one.
+        if let Ok(id) = entry.id() {
+            say(format_args!("  {id}  {}", entry.schedule()));
+        }
+    }
+    report(entries.map(drop))
+}
+
+fn print_tasks(lent: AppType, config: &Config) -> bool {
+    say("tasks");
     let mut tasks = Registration::linked();
     tasks.sort_by_key(|task| task.name);
     for task in &tasks {
         let queue = (task.options)().queue.unwrap_or_else(|| limits::DEFAULT_QUEUE.to_owned());
-        println!("  {}  queue {queue}  {}", task.name, task.location);
+        say(format_args!("  {}  queue {queue}  {}", task.name, task.location));
     }
-    report(taskq_worker::check_tasks(tasks, lent))
+    report(super::check_tasks(lent, config))
 }
 
 async fn print_broker(config: &Config) -> bool {
-    println!("broker");
-    println!("  {}", crate::config::redacted(&config.broker_url));
+    say("broker");
+    say(format_args!("  {}", crate::config::redacted(&config.broker_url)));
     report(test_broker(config).await)
 }
 
@@ -39,13 +56,13 @@ async fn test_broker(config: &Config) -> Result<()> {
     let capabilities = connection.broker().capabilities();
     let now = connection.broker().now().await?;
     let ahead = now.as_millis() - connection.clock().now().as_millis();
-    println!("  {} answers; its clock differs from ours by {ahead} ms", capabilities.product);
+    say(format_args!("  {} answers; its clock differs from ours by {ahead} ms", capabilities.product));
     for queue in connection.inspect().queues().await? {
         let counts = connection.inspect().counts(&queue).await?;
-        println!(
+        say(format_args!(
             "  queue {queue}: {} ready, {} scheduled, {} retrying, {} running, {} dead",
             counts.ready, counts.scheduled, counts.retrying, counts.running, counts.dead
-        );
+        ));
     }
     Ok(())
 }
@@ -53,11 +70,11 @@ async fn test_broker(config: &Config) -> Result<()> {
 fn report(result: Result<()>) -> bool {
     match result {
         Ok(()) => {
-            println!("  ok");
+            say("  ok");
             true
         }
         Err(error) => {
-            println!("  error: {error}");
+            say(format_args!("  error: {error}"));
             false
         }
     }

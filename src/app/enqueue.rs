@@ -5,6 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use clap::Args;
 use taskq_core::{AnyTask, BoxError, Invocation, TaskHandle};
 
+use super::output::say;
 use crate::config::{Config, parse_duration};
 
 #[derive(Args, Debug)]
@@ -40,10 +41,10 @@ pub(super) async fn run(config: &Config, args: EnqueueArgs) -> Result<ExitCode, 
     let invocation = invocation(args)?;
     let client = super::connect(config).await?.client().with_deadline(config.client_deadline);
     let handle: TaskHandle<AnyTask> = client.enqueue(invocation).await?;
-    println!("{}", handle.id());
+    say(handle.id());
     if let Some(bound) = wait {
         let result: serde_json::Value = handle.wait(bound).await?;
-        println!("{result}");
+        say(result);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use taskq_core::{BoxError, Error, ErrorKind, Registration, Result, Timestamp};
 use taskq_scheduler::{Entries, Entry, EntryView};
 use toml::Value;
 
+use super::output::say;
 use crate::config::{Config, schedule::ScheduledTask};
 
 /// How many fire times `show` tells.
@@ -144,12 +145,12 @@ pub(super) async fn run(config: &Config, command: ScheduleCommand) -> Result<Exi
         ScheduleCommand::Change(args) => change(&entries, *args).await?,
         ScheduleCommand::Pause { entry } => drop(entries.pause(here(entry).await?.id()).await?),
         ScheduleCommand::Resume { entry } => drop(entries.resume(here(entry).await?.id()).await?),
-        ScheduleCommand::Trigger { entry } => println!("{}", entries.trigger(here(entry).await?.id()).await?.id()),
+        ScheduleCommand::Trigger { entry } => say(entries.trigger(here(entry).await?.id()).await?.id()),
         ScheduleCommand::Remove { entry } => entries.remove(here(entry).await?.id()).await?,
         ScheduleCommand::Backfill { entry, after, until } => {
             let handles = entries.backfill(here(entry).await?.id(), after, until).await?;
             let created = handles.iter().filter(|handle| handle.was_created());
-            created.for_each(|handle| println!("{}", handle.id()));
+            created.for_each(|handle| say(handle.id()));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -269,11 +270,11 @@ fn instant(text: &str) -> Result<Timestamp, String> {
 
 fn list(all: &[EntryView], is_json: bool) {
     if is_json {
-        all.iter().for_each(|view| println!("{}", as_json(view)));
+        all.iter().for_each(|view| say(as_json(view)));
         return;
     }
     if all.is_empty() {
-        println!("nothing is scheduled");
+        say("nothing is scheduled");
         return;
     }
     let mut table = Table::new();
@@ -289,7 +290,7 @@ fn list(all: &[EntryView], is_json: bool) {
         ]);
     }
     // The style puts a blank before each cell; none of the list's begins with one.
-    table.to_string().lines().for_each(|line| println!("{}", line.trim()));
+    table.to_string().lines().for_each(|line| say(line.trim()));
 }
 
 fn next(view: &EntryView) -> String {
@@ -303,27 +304,27 @@ fn next(view: &EntryView) -> String {
 
 fn show(view: &EntryView, is_json: bool) {
     if is_json {
-        println!("{}", as_json(view));
+        say(as_json(view));
         return;
     }
-    println!("entry     {}", view.id());
-    println!("from      {}", view.origin());
-    println!("added     {}", shown(view.created_at()));
+    say(format_args!("entry     {}", view.id()));
+    say(format_args!("from      {}", view.origin()));
+    say(format_args!("added     {}", shown(view.created_at())));
     if let Some(error) = view.error() {
-        println!("error     {error}");
+        say(format_args!("error     {error}"));
         return;
     }
     let (Some(schedule), Some(task)) = (view.schedule(), view.task()) else { return };
-    println!("schedule  {schedule}");
-    println!("task      {task}");
+    say(format_args!("schedule  {schedule}"));
+    say(format_args!("task      {task}"));
     if let (Some(misfire), Some(grace), Some(overlap)) = (view.misfire(), view.grace(), view.overlap()) {
-        println!("missed    {misfire:?}, after {grace:?}");
-        println!("overlap   {overlap:?}");
+        say(format_args!("missed    {misfire:?}, after {grace:?}"));
+        say(format_args!("overlap   {overlap:?}"));
     }
-    println!("last      {}", view.last_fired().map_or_else(|| "never".to_owned(), |tick| shown(tick.0)));
-    println!("next      {}", next(view));
+    say(format_args!("last      {}", view.last_fired().map_or_else(|| "never".to_owned(), |tick| shown(tick.0))));
+    say(format_args!("next      {}", next(view)));
     for fire_time in view.upcoming(UPCOMING) {
-        println!("          {}  {}", shown(fire_time), schedule.wall_time(fire_time));
+        say(format_args!("          {}  {}", shown(fire_time), schedule.wall_time(fire_time)));
     }
 }
 
@@ -346,7 +347,8 @@ fn as_json(view: &EntryView) -> serde_json::Value {
     })
 }
 
-fn shown(instant: Timestamp) -> String {
+/// An instant in UTC.
+pub(super) fn shown(instant: Timestamp) -> String {
     match jiff::Timestamp::from_millisecond(instant.as_millis()) {
         Ok(instant) => instant.to_string(),
         Err(_) => format!("{} ms after 1970", instant.as_millis()),

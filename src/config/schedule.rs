@@ -1,13 +1,16 @@
 //! The tables `[schedule.NAME]`: tasks that are enqueued again and again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use serde::Deserialize;
 use taskq_core::{AnyTask, EntryName, Invocation, Registration, Result, Retry, TaskName, limits};
 use taskq_scheduler::{Entry, Misfire, Overlap, Schedule};
 use toml::{Table, Value};
 
-use super::settings::{Origin, Setting, Settings};
+use super::{
+    section::{Keys, json_of, task_named},
+    settings::{Origin, Setting, Settings},
+};
 
 /// What a schedule's own keys are, in the order in which they are read: a mistake is told of the first key with which
 /// the schedule no longer makes sense.
@@ -25,15 +28,8 @@ pub(crate) struct ScheduledTask {
 impl ScheduledTask {
     /// Every table `[schedule.NAME]`.
     pub(super) fn all(settings: &Settings) -> Result<Vec<Self>> {
-        let mut tables: BTreeMap<&str, Keys> = BTreeMap::new();
-        for setting in settings.values().filter(|setting| setting.path[0] == "schedule") {
-            let keys = tables.entry(setting.path[1].as_str()).or_insert_with(|| Keys::of(setting));
-            match setting.is_heading() {
-                true => keys.heading = setting.clone(),
-                false => drop(keys.by_name.insert(setting.name().to_owned(), setting.clone())),
-            }
-        }
-        tables.into_iter().map(|(name, keys)| Self::read(name, keys)).collect()
+        let tables = Keys::all(settings, "schedule");
+        tables.into_iter().map(|(name, keys)| Self::read(&name, keys)).collect()
     }
 
     /// One that is said on the command line: for each key its option and value.
@@ -59,22 +55,14 @@ impl ScheduledTask {
     }
 
     /// The entry, after a look at the tasks of this program: whether it has that task, and whether the arguments fit.
-    ///
-    /// A program without any tasks, such as a scheduler of its own, cannot know.
     pub(crate) fn to_entry(&self, tasks: &[Registration]) -> Result<Entry> {
         let is_elsewhere = self.keys.get("elsewhere").map_or(Ok(false), Setting::truth)?;
-        if is_elsewhere || tasks.is_empty() {
+        if is_elsewhere {
             return self.entry(None);
         }
-        let name = self.keys.task()?.text()?;
-        if let Some(task) = tasks.iter().find(|task| task.name == name) {
-            return self.entry(Some(task));
-        }
-        let nearest = tasks.iter().min_by_key(|task| strsim::levenshtein(task.name, name));
-        let nearest = nearest.map(|task| format!("; the nearest one is \"{}\"", task.name)).unwrap_or_default();
-        Err(self.keys.task()?.wrong(format!(
-            "is \"{name}\", which this program does not have{nearest}; if another program runs it, say elsewhere = true"
-        )))
+        let place = self.keys.task()?;
+        let cure = "if another program runs it, say elsewhere = true";
+        self.entry(task_named(tasks, place.text()?, |what| place.wrong(format!("is {what}; {cure}")))?)
     }
 
     fn entry(&self, task: Option<&Registration>) -> Result<Entry> {
@@ -94,23 +82,7 @@ impl ScheduledTask {
     }
 }
 
-/// The keys of one table.
-#[derive(Clone, Debug)]
-struct Keys {
-    /// Where the table begins, or the first key of one that has no beginning, as in the environment.
-    heading: Setting,
-    by_name: BTreeMap<String, Setting>,
-}
-
 impl Keys {
-    fn of(heading: &Setting) -> Self {
-        Self { heading: heading.clone(), by_name: BTreeMap::new() }
-    }
-
-    fn get(&self, name: &str) -> Option<&Setting> {
-        self.by_name.get(name)
-    }
-
     fn task(&self) -> Result<&Setting> {
         let cure = "does not say which task it enqueues; add task = \"name\"";
         self.get("task").ok_or_else(|| self.heading.wrong(cure))
@@ -232,27 +204,4 @@ fn grace_of(setting: &Setting) -> Result<Duration> {
         grace if grace <= limits::MAX_GRACE => Ok(grace),
         _ => Err(setting.wrong("is at most a day")),
     }
-}
-
-/// Arguments as JSON; dates and times as their texts.
-fn json_of(args: &Setting) -> Result<serde_json::Map<String, serde_json::Value>> {
-    let table = args.table()?;
-    table.iter().map(|(name, value)| Ok((name.clone(), json(args, value)?))).collect()
-}
-
-fn json(args: &Setting, value: &Value) -> Result<serde_json::Value> {
-    Ok(match value {
-        Value::String(text) => text.as_str().into(),
-        Value::Integer(number) => (*number).into(),
-        Value::Float(number) => serde_json::Number::from_f64(*number)
-            .ok_or_else(|| args.wrong(format!("has {number}, which JSON does not know")))?
-            .into(),
-        Value::Boolean(truth) => (*truth).into(),
-        Value::Datetime(time) => time.to_string().into(),
-        Value::Array(items) => items.iter().map(|item| json(args, item)).collect::<Result<Vec<_>>>()?.into(),
-        Value::Table(table) => {
-            let fields = table.iter().map(|(name, value)| Ok((name.clone(), json(args, value)?)));
-            serde_json::Value::Object(fields.collect::<Result<_>>()?)
-        }
-    })
 }

@@ -63,6 +63,17 @@ impl Setting {
         self.path.last().map_or("", String::as_str)
     }
 
+    /// Whether it may hold a secret: arguments and headers, and what knows how to get in elsewhere.
+    pub(super) fn may_be_secret(&self) -> bool {
+        let kinds: &[&str] = match self.path[0].as_str() {
+            "schedule" => &["args", "headers"],
+            "health" => &["http", "redis", "command", "task"],
+            "alert" => &["webhook", "slack", "email", "task"],
+            _ => &[],
+        };
+        self.path.len() > 2 && kinds.contains(&self.name())
+    }
+
     /// Whether it only tells where a named table begins.
     pub(super) fn is_heading(&self) -> bool {
         is_section(&self.path)

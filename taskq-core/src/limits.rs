@@ -232,6 +232,9 @@ pub const TERM: Duration = Duration::from_millis(2_400);
 /// time between its last look at the clock and the arrival of a write.
 pub const TERM_MARGIN: Duration = Duration::from_millis(400);
 
+/// A scheduler that was not answered for so long is not ready. Who leads asks four times a term, who does not at least once.
+pub const SCHEDULER_SILENCE: Duration = Duration::from_secs(8);
+
 /// How often a leader renews its term, and how long a call of its may take: two may fail and a third one is in time.
 pub const RENEW: Duration = Duration::from_millis(600);
 
@@ -337,6 +340,24 @@ pub const MAX_ALERT_FLAPS: u32 = 100;
 
 /// Longest name of a check or alert: the id of a notice has both, and a time.
 pub const MAX_ALERT_NAME: usize = 64;
+
+/// Notices that wait in a check's record until they are certain to be sent; older ones give way.
+pub const MAX_HEALTH_OUTBOX: usize = 8;
+
+/// How often a program reads a document again that others write at the same time, before it gives up.
+pub const DOCUMENT_TRIES: usize = 20;
+
+/// What the task of a look may take besides the look: asking the broker for the time and noting what was seen.
+pub const LOOK_MARGIN: Duration = Duration::from_secs(15);
+
+/// How long the result of a look is kept; the record has what matters.
+pub const LOOK_RESULT_TTL: Duration = Duration::from_secs(60);
+
+/// Limit of one attempt to deliver a notice.
+pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Most slots that a worker has for looks unless it is told: each may hold a connection.
+pub const MAX_HEALTH_SLOTS: usize = 256;
 
 /// Shortest time between two notices of the same trouble: who is told more often stops reading.
 pub const MIN_ALERT_REPEAT: Duration = Duration::from_secs(60);

@@ -1,28 +1,58 @@
 //! What an operator tells a process by a signal.
 
-/// Returns when the process is to end: SIGTERM or ctrl-c.
-pub async fn stop() {
+/// Hears when the process is to end: SIGTERM or ctrl-c. From [`listen`](Self::listen) on neither ends it by itself, so that
+/// has to come before whatever must not be torn off.
+#[derive(Debug)]
+pub struct Stops {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! {
-                    biased;
-                    _signal = terminate.recv() => {}
-                    _ctrl_c = tokio::signal::ctrl_c() => {}
+    signals: [Option<tokio::signal::unix::Signal>; 2],
+}
+
+impl Stops {
+    /// Listens from now on.
+    pub fn listen() -> Self {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let listen = |kind| {
+                let listening = signal(kind);
+                if let Err(error) = &listening {
+                    tracing::error!(%error, "cannot listen for signals");
                 }
-            }
-            Err(error) => {
-                tracing::error!(%error, "cannot listen for SIGTERM");
-                let _ctrl_c = tokio::signal::ctrl_c().await;
+                listening.ok()
+            };
+            Self { signals: [SignalKind::terminate(), SignalKind::interrupt()].map(listen) }
+        }
+        #[cfg(not(unix))]
+        Self {}
+    }
+
+    /// Returns at the next one.
+    pub async fn next(&mut self) {
+        #[cfg(unix)]
+        {
+            let [terminate, interrupt] = &mut self.signals;
+            tokio::select! {
+                biased;
+                () = next_of(terminate) => {}
+                () = next_of(interrupt) => {}
             }
         }
+        #[cfg(not(unix))]
+        {
+            let _ctrl_c = tokio::signal::ctrl_c().await;
+        }
     }
-    #[cfg(not(unix))]
+}
+
+#[cfg(unix)]
+async fn next_of(signal: &mut Option<tokio::signal::unix::Signal>) {
+    if let Some(signal) = signal
+        && signal.recv().await.is_some()
     {
-        let _ctrl_c = tokio::signal::ctrl_c().await;
+        return;
     }
+    std::future::pending().await
 }
 
 /// Hears when the process is to read its configuration again: SIGHUP. While this lives a SIGHUP does not end it.
@@ -51,11 +81,8 @@ impl Reloads {
     /// Returns at the next one; never where there is no such signal.
     pub async fn next(&mut self) {
         #[cfg(unix)]
-        if let Some(hangups) = &mut self.hangups
-            && hangups.recv().await.is_some()
-        {
-            return;
-        }
-        std::future::pending().await
+        next_of(&mut self.hangups).await;
+        #[cfg(not(unix))]
+        std::future::pending::<()>().await;
     }
 }

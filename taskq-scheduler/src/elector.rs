@@ -252,6 +252,10 @@ impl Candidacy {
     /// A call that takes a quarter of a term is given up, to be repeated while there is still time.
     async fn in_time<V>(&self, operation: &'static str, call: impl Future<Output = Result<V>>) -> Result<V> {
         let too_late = || Error::new(ErrorKind::DeadlineExceeded, operation, "");
-        self.shared.clock.timeout(limits::RENEW, call).await.map_err(|_| too_late())?
+        let answer = self.shared.clock.timeout(limits::RENEW, call).await.map_err(|_| too_late())?;
+        if answer.is_ok() {
+            self.shared.heard();
+        }
+        answer
     }
 }

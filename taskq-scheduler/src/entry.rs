@@ -69,6 +69,11 @@ impl Entry {
         self
     }
 
+    /// When it is due.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
     /// Its queue and name, after all checks that need no broker.
     ///
     /// # Errors

@@ -12,8 +12,10 @@
 //! A look is bounded as a whole by the check's timeout, and can be dropped at any time: then connections are closed and
 //! commands are killed. Nothing that a look reads or sends is shown: no bodies, no headers, no credentials.
 
+mod board;
 mod check;
 mod finding;
+mod monitor;
 mod observer;
 mod record;
 
@@ -34,12 +36,14 @@ mod tcp;
 mod stage;
 
 pub use allow::Allow;
+pub use board::{Board, BoardRow};
 pub use check::Check;
 pub use command::CommandProbe;
 pub use engines::{Engines, RedisProbe, SqliteProbe};
 pub use finding::{Cause, Finding, Look, Reason};
 pub use guard::Trust;
 pub use http::HttpProbe;
+pub use monitor::{Monitor, NOTICES, QUEUE, Watchlist};
 pub use observer::Observer;
 pub use probe::Probe;
 pub use record::{Health, LastError, Record, Seen, Transition};

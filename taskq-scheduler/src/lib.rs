@@ -43,7 +43,7 @@ pub use entry::Entry;
 pub use misfire::Misfire;
 pub use overlap::Overlap;
 pub use schedule::{Period, Schedule, at, calendar, cron, every};
-pub use scheduler::{Reloader, Scheduler, SchedulerBuilder, SchedulerHandle};
+pub use scheduler::{Pulse, Reloader, Scheduler, SchedulerBuilder, SchedulerHandle};
 pub use tally::Tally;
 pub use taskq_core::{EntryId, EntryName, EntryOrigin, FireTime};
 pub use view::EntryView;

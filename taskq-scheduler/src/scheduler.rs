@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, sync::Arc};
 
-use taskq_core::{Connection, Invocation, Result, signals};
+use taskq_core::{Connection, Invocation, Result, limits, signals::Stops};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -100,7 +100,8 @@ impl SchedulerBuilder {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn run(self) -> Result<()> {
-        self.run_until(signals::stop()).await
+        let mut stops = Stops::listen();
+        self.run_until(stops.next()).await
     }
 
     /// Runs until `stop` returns, then hands over.
@@ -149,22 +150,26 @@ impl SchedulerHandle {
         self.shared.reach(Phase::Draining);
     }
 
+    /// What tells how it is, for another task or thread.
+    pub fn pulse(&self) -> Pulse {
+        Pulse(Arc::clone(&self.shared))
+    }
+
     /// What replaces the entries of its configuration file, for another task or thread.
     pub fn reloader(&self) -> Reloader {
         Reloader(Arc::clone(&self.shared))
     }
 
     /// Waits for SIGTERM or ctrl-c, then hands over.
-    pub async fn run(self) -> Tally {
-        signals::stop().await;
+    pub async fn run(self, mut stops: Stops) -> Tally {
+        stops.next().await;
         self.drain();
         self.ended().await
     }
 
     /// Whether it leads, and may believe so.
     pub fn is_leader(&self) -> bool {
-        let monotonic = self.shared.clock.monotonic();
-        self.shared.leadership.borrow().is_some_and(|leadership| leadership.is_trusted(monotonic))
+        self.pulse().is_leader()
     }
 
     /// What it did so far.
@@ -178,6 +183,32 @@ impl SchedulerHandle {
             tracing::error!("the scheduler's supervisor panicked");
         }
         self.shared.counters.tally()
+    }
+}
+
+/// Tells how a scheduler is.
+#[derive(Clone, Debug)]
+pub struct Pulse(Arc<Shared>);
+
+impl Pulse {
+    /// Whether it leads, and may believe so.
+    pub fn is_leader(&self) -> bool {
+        let monotonic = self.0.clock.monotonic();
+        self.0.leadership.borrow().is_some_and(|leadership| leadership.is_trusted(monotonic))
+    }
+
+    /// Whether it leads or could follow: the broker has answered it of late, and it does not end. Otherwise what is wrong,
+    /// in a sentence.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn readiness(&self) -> std::result::Result<(), String> {
+        let silence = self.0.silence();
+        match silence >= limits::SCHEDULER_SILENCE {
+            _ if self.0.has_reached(Phase::Draining) => Err("the scheduler ends".to_owned()),
+            true => Err(format!("the scheduler was not answered for {} s", silence.as_secs())),
+            false => Ok(()),
+        }
     }
 }
 

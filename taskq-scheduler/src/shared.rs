@@ -1,6 +1,12 @@
 //! What the loops of a scheduler share.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use taskq_core::{
     CandidateId, Clock, Connection, Error, FencingToken, Timestamp, limits,
@@ -33,6 +39,8 @@ pub(crate) struct Shared {
     /// The last token that a broker has refused.
     pub(crate) refused: watch::Sender<FencingToken>,
     pub(crate) phase: watch::Sender<Phase>,
+    /// When the elector was last answered, in milliseconds of monotonic time.
+    heard_at: AtomicU64,
 }
 
 impl Shared {
@@ -46,6 +54,7 @@ impl Shared {
             leadership: watch::Sender::new(None),
             refused: watch::Sender::new(FencingToken::default()),
             phase: watch::Sender::new(Phase::Running),
+            heard_at: AtomicU64::new(0),
         }
     }
 
@@ -74,6 +83,20 @@ impl Shared {
         let leadership = self.leadership.borrow().filter(|leadership| leadership.token == token)?;
         let may_tick = self.trusts(&leadership) && !self.has_reached(Phase::Draining);
         may_tick.then(|| leadership.broker_time(self.clock.monotonic()))
+    }
+
+    /// The elector was answered.
+    pub(crate) fn heard(&self) {
+        self.heard_at.store(self.millis(), Ordering::Relaxed);
+    }
+
+    /// How long the elector was not answered.
+    pub(crate) fn silence(&self) -> Duration {
+        Duration::from_millis(self.millis().saturating_sub(self.heard_at.load(Ordering::Relaxed)))
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Whether a leadership may be believed now.

@@ -31,4 +31,4 @@ pub use lane::Order;
 pub use readiness::Readiness;
 pub use registry::check_tasks;
 pub use tally::Tally;
-pub use worker::{Stopper, Worker, WorkerBuilder, WorkerHandle};
+pub use worker::{Pulse, Stopper, Worker, WorkerBuilder, WorkerHandle};

@@ -19,7 +19,7 @@ use taskq_core::{
     id::Owner,
     limits,
     retry::{fraction, scramble},
-    signals,
+    signals::Stops,
     task::AppType,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -237,7 +237,9 @@ impl WorkerBuilder {
 
     /// Runs until SIGTERM or ctrl-c, then drains; a second signal aborts the drain.
     pub async fn run(self) -> Result<()> {
-        self.start().await?.run().await;
+        // Before it starts: what runs already must not be torn off by a signal that nobody hears yet.
+        let stops = Stops::listen();
+        self.start().await?.run(stops).await;
         Ok(())
     }
 
@@ -576,8 +578,8 @@ impl WorkerHandle {
     }
 
     /// Waits for SIGTERM or ctrl-c, then drains; a second signal aborts the drain.
-    pub async fn run(self) -> Tally {
-        signals::stop().await;
+    pub async fn run(self, mut stops: Stops) -> Tally {
+        stops.next().await;
         tracing::info!("draining; a second signal aborts");
         self.drain();
         let stopper = self.stopper();
@@ -586,9 +588,14 @@ impl WorkerHandle {
         tokio::select! {
             biased;
             tally = &mut ended => return tally,
-            () = signals::stop() => stopper.abort(),
+            () = stops.next() => stopper.abort(),
         }
         ended.await
+    }
+
+    /// What tells whether it can work, for another task or thread.
+    pub fn pulse(&self) -> Pulse {
+        Pulse(Arc::clone(&self.shared))
     }
 
     /// What ends this worker, for another task or thread.
@@ -614,5 +621,22 @@ impl WorkerHandle {
             tracing::error!("the worker's supervisor panicked");
         }
         self.shared.tally()
+    }
+}
+
+/// Tells whether a worker can work, as [`WorkerHandle::readiness`] does.
+#[derive(Clone)]
+pub struct Pulse(Arc<Shared>);
+
+impl Pulse {
+    /// Whether it can work.
+    pub fn readiness(&self) -> Readiness {
+        readiness::of(&self.0)
+    }
+}
+
+impl fmt::Debug for Pulse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pulse").field(&self.readiness()).finish()
     }
 }

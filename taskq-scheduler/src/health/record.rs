@@ -12,7 +12,11 @@
 //! Unhealthy ends with `successes` good looks in a row, in healthy if the last of them was well and in degraded if it had a
 //! warning.
 
-use std::{collections::VecDeque, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use taskq_core::{Error, ErrorKind, Result, Timestamp, limits};
@@ -21,6 +25,7 @@ use super::{
     check::Check,
     finding::{Finding, Look},
 };
+use crate::alert::{Memory, Notice};
 
 /// The form that this version writes, and the highest that it reads.
 const FORM: u8 = 1;
@@ -75,8 +80,23 @@ pub struct Record {
     pub latencies_ms: VecDeque<u32>,
     /// The newest changes, the oldest first, at most [`limits::MAX_HEALTH_TRANSITIONS`].
     pub transitions: VecDeque<Transition>,
+    /// The kind of the check: `http` and the like.
+    #[serde(default)]
+    pub kind: String,
+    /// What it looks at, for people.
+    #[serde(default)]
+    pub target: String,
+    /// The check's labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// After this long without a look nothing is known any more, in milliseconds.
     stale_ms: u64,
+    /// What each alert has told of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) alerts: BTreeMap<String, Memory>,
+    /// Notices whose tasks are not certain to be enqueued yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) outbox: Vec<Notice>,
 }
 
 /// A bad look.
@@ -116,7 +136,12 @@ impl Record {
             successes: 0,
             latencies_ms: VecDeque::new(),
             transitions: VecDeque::new(),
+            kind: String::new(),
+            target: String::new(),
+            labels: BTreeMap::new(),
             stale_ms: 0,
+            alerts: BTreeMap::new(),
+            outbox: Vec::new(),
         }
     }
 
@@ -168,6 +193,13 @@ impl Record {
             self.reason.clone_from(&reason);
         }
         self.turn(to, at)
+    }
+
+    /// Says what the check is, for those who only see the record.
+    pub(super) fn describe(&mut self, check: &Check) {
+        check.probe.kind().clone_into(&mut self.kind);
+        self.target = check.probe.target();
+        self.labels.clone_from(&check.labels);
     }
 
     fn good(&mut self, check: &Check, then: Health) -> Health {

@@ -161,8 +161,10 @@ fn the_documented_table_is_what_happens() {
     let mut table = Vec::new();
     for zone in ["Europe/Paris", "America/New_York", "Australia/Lord_Howe"] {
         let schedule = in_zone("30 2 * * *", zone);
-        let fires: Vec<_> =
-            schedule.between(utc("2025-12-31T12:00:00Z"), utc("2028-01-01T12:00:00Z"), 1_000).map(|at| local(zone, at)).collect();
+        let fires: Vec<_> = schedule
+            .between(utc("2025-12-31T12:00:00Z"), utc("2028-01-01T12:00:00Z"), 1_000)
+            .map(|at| local(zone, at))
+            .collect();
         let fires: Vec<_> = fires.into_iter().filter(|at| at.starts_with("2026") || at.starts_with("2027")).collect();
         assert_eq!(fires.len(), 730, "one a day in {zone}");
         let offset = |at: &str| at.rsplit_once(' ').map(|(_, offset)| offset.to_owned());

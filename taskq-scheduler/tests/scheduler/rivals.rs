@@ -147,7 +147,9 @@ async fn a_broker_whose_clock_is_set_an_hour_forth_and_back_fires_nothing_early_
             world.server.skew(skew);
             world.advance(dice.time(SECOND, SECOND * 30)).await;
             // Another leader begins with what the broker says now.
-            if dice.below(2) == 0 && let Some(leads) = leader(&rivals) {
+            if dice.below(2) == 0
+                && let Some(leads) = leader(&rivals)
+            {
                 rivals[leads].process.stop();
                 world.advance(TAKEOVER).await;
                 rivals[leads].process.resume();
