@@ -159,6 +159,9 @@ fn wrong_entries_are_told_with_the_option_and_the_cure() {
     says(&folder, &["schedule", "add", "a", "--task", "chime", "--every", "1m", "--queue", "other"]);
     told(refused(&folder, &["schedule", "show", "a"]), &["say which: default/a, other/a"]);
     assert_eq!(says(&folder, &["schedule", "list", "--json"]).lines().count(), 2);
+    write(&folder, "[schedule.a]\nevery = \"1m\"\ntask = \"chime\"\n[health.b]\nevery = \"30s\"\ntcp = \"a:1\"\n");
+    let checked = says(&folder, &["check"]);
+    assert!(checked.contains("default/a  every 1m") && checked.contains("health/b  every 30s"), "{checked}");
     write(&folder, "[schedule.a]\nevery = \"0s\"\ntask = \"chime\"\n");
     told(refused(&folder, &["scheduler"]), &["taskq.toml:2:1", "use at least 1s"]);
 }

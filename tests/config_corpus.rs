@@ -43,7 +43,18 @@ fn every_seed_is_read_or_refused_without_a_secret() {
             Err(told) => assert!(!told.contains("canary") && told.len() < 4_000, "{name}: {told}"),
         }
     }
-    assert_eq!(read, ["empty.toml", "escapes.toml", "everything.toml", "hexadecimal.toml", "slots_too_many.toml"]);
+    assert_eq!(
+        read,
+        [
+            "empty.toml",
+            "escapes.toml",
+            "everything.toml",
+            "health.toml",
+            "hexadecimal.toml",
+            "schedules.toml",
+            "slots_too_many.toml"
+        ]
+    );
 }
 
 /// The same bytes with up to eight changed, put in or taken out, as `seed` says.

@@ -85,10 +85,13 @@ fn graceful_shutdown() {
 fn a_second_signal_ends_the_drain() {
     let bound = Duration::from_secs(60);
     let folder = TempFolder::new();
+    let url = format!("sqlite://{}", folder.file("tasks.db").display());
     let mut command = Command::new(example_program("graceful_shutdown"));
-    let process = ChildProcess::spawn(command.current_dir(folder.path()));
+    let process = ChildProcess::spawn(command.args([&url, "600"]));
     process.wait_for_line(|line| line.starts_with("long begins"), bound);
     process.terminate();
+    // What is short ends, so the first signal was heard; two at once are one to the system.
+    (0..4).for_each(|_| drop(process.wait_for_line(|line| line.starts_with("short") && line.ends_with("ends"), bound)));
     process.terminate();
     process.wait_for_line(|line| line == "long is asked to stop", bound);
     assert!(process.wait_for_exit(bound).success());
@@ -122,4 +125,37 @@ fn index_files() {
     let list = folder.file("list");
     let expected = Command::new("bash").args(["-ec", script, "bash", tree]).arg(&list).output().expect("bash is there");
     assert_eq!(output, lines(&expected));
+}
+
+/// What it prints of the targets that it watches; it fails by itself if one is not found as it should be in time.
+fn watched(output: &Output) {
+    let lines = lines(output);
+    let has = |words: &[&str]| lines.iter().any(|line| words.iter().all(|word| line.contains(word)));
+    for words in [
+        ["certificate-expired is unhealthy", "its certificate expired on"].as_slice(),
+        &["redirect is unhealthy", "10.0.0.1, which is a private network"],
+        &["hangs is unhealthy", "not done within 1s"],
+        &["the shop was killed", "shop is unhealthy"],
+        &["the shop was revived", "shop is healthy again"],
+        &["certificate-soon", "degraded", "expires on"],
+        &["slow", "degraded", "more than 100ms"],
+        &["stock", "healthy", "task count_stock"],
+    ] {
+        assert!(has(words), "{words:?} is missing in {lines:#?}");
+    }
+}
+
+#[test]
+fn health_monitor_on_sqlite_with_one_process() {
+    let output = run("health_monitor", &[], &TempFolder::new());
+    assert!(lines(&output)[0].starts_with("1 processes"));
+    watched(&output);
+}
+
+#[test]
+fn health_monitor_on_redis_with_three_workers_and_two_schedulers() {
+    let server = taskq_test_support::RedisServer::start();
+    let output = run("health_monitor", &["--url", &server.url()], &TempFolder::new());
+    assert!(lines(&output)[0].starts_with("5 processes"));
+    watched(&output);
 }

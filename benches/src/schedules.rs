@@ -1,5 +1,5 @@
-//! What schedulers cost and how fast they are: many entries due at one moment, an idle scheduler with many entries, and how
-//! long nobody leads after a kill and after a clean stop.
+//! What schedulers cost and how fast they are: how long the next fire time takes to find, many entries due at one moment, an
+//! idle scheduler with many entries, and how long nobody leads after a kill and after a clean stop.
 //!
 //! `cargo run --release -p taskq-benches --bin schedules -- sqlite:///tmp/x.db [ENTRIES] [ROUNDS]`, or `redis://..`; the
 //! database should be new.
@@ -10,7 +10,8 @@ use std::{
 };
 
 use taskq::{
-    Connection, Entries, Entry, Invocation, Result, Schedule, Scheduler, SchedulerHandle, Timestamp, at, connect, every,
+    Connection, Entries, Entry, Invocation, Result, Schedule, Scheduler, SchedulerHandle, Timestamp, at, calendar,
+    connect, cron, every, scheduler::Period,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,8 +27,60 @@ async fn main() -> Result<()> {
     let number =
         |index: usize, default: usize| arguments.get(index).map_or(default, |text| text.parse().expect("a number"));
     let (entries, rounds) = (number(1, 10_000), number(2, 20));
+    next_fire_times()?;
     follow(&url, rounds).await?;
     due_at_once(&url, entries).await
+}
+
+/// How long the next fire time takes to find, of schedules that are hard to search: rare dates, odd zones, changed clocks.
+fn next_fire_times() -> Result<()> {
+    let texts = [
+        "* * * * *",
+        "30 7 * * Mon",
+        "30 2 * * *",
+        "0 0 29 2 *",
+        "0 0 29 2 Mon",
+        "0 0 31 1,3,5 *",
+        "59 59 23 31 12 * 2100",
+        "0 0 1 1 *",
+        "*/7 */5 */3 */2 *",
+        "0 0 13 * Fri",
+    ];
+    let zones =
+        ["UTC", "Europe/Paris", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Antarctica/Troll"];
+    let mut schedules = Vec::new();
+    for text in texts {
+        for zone in zones {
+            schedules.push(cron(text)?.timezone(zone)?);
+        }
+    }
+    schedules.push(calendar(Period::Months(7), "1999-12-31 02:30")?.timezone("Europe/Paris")?);
+    schedules.push(calendar(Period::Years(4), "1972-02-29 02:30")?.timezone("America/New_York")?);
+    schedules.push(every(Duration::from_secs(7_777))?);
+    // Each from many instants, spread over thirty years.
+    let instants = (0..500_i64).map(|step| Timestamp::from_millis(1_600_000_000_000 + step * 1_999_999_937));
+    let (mut times, mut slowest) = (Vec::new(), (Duration::ZERO, String::new()));
+    for instant in instants {
+        for schedule in &schedules {
+            let begun = Instant::now();
+            std::hint::black_box(schedule.next_after(std::hint::black_box(instant)));
+            let took = begun.elapsed();
+            times.push(took);
+            if took > slowest.0 {
+                slowest = (took, schedule.to_string());
+            }
+        }
+    }
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    let (count, most) = (times.len(), slowest.1);
+    println!(
+        "next fire time: median {:?}, p99.9 {:?}, longest {:?} of {count} ({most})",
+        at(0.5),
+        at(0.999),
+        slowest.0
+    );
+    Ok(())
 }
 
 /// A scheduler that runs until it is killed, or until its standard input is closed.

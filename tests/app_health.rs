@@ -1,0 +1,76 @@
+//! `health` on the command line: what it shows, how it ends, and what it says to wrong input.
+
+use std::process::{Command, Output};
+
+use taskq_test_support::{TempFolder, example_program};
+
+fn run(folder: &TempFolder, arguments: &[&str]) -> Output {
+    let mut command = Command::new(example_program("scheduled"));
+    command.arg("health").args(arguments).current_dir(folder.path()).env_remove("RUST_LOG");
+    command.output().expect("the example was built and starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What a failing run says.
+fn refused(folder: &TempFolder, arguments: &[&str], words: &[&str]) {
+    let output = run(folder, arguments);
+    let told = text(&output.stderr);
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{arguments:?}: {} {told}", output.status);
+    assert!(!told.contains("panicked"), "{told}");
+    for word in words {
+        assert!(told.contains(word), "{word} is missing in\n{told}");
+    }
+}
+
+#[test]
+fn checks_are_added_shown_and_removed() {
+    let folder = TempFolder::new();
+    let nothing = run(&folder, &[]);
+    assert!(nothing.status.success() && text(&nothing.stdout).contains("nothing is watched"), "{nothing:?}");
+    assert!(
+        run(&folder, &["add", "port", "--tcp", "127.0.0.1:1", "--every", "1m", "--failures", "2"]).status.success()
+    );
+    assert!(
+        run(&folder, &["add", "page", "--check", "{\"http\": {\"url\": \"http://a\", \"contains\": \"x\"}}"])
+            .status
+            .success()
+    );
+    let shown = run(&folder, &[]);
+    assert_eq!(shown.status.code(), Some(0), "nobody knows yet");
+    let table = text(&shown.stdout);
+    assert!(
+        table.starts_with("CHECK") && table.contains("unknown") && table.contains("nobody has looked yet"),
+        "{table}"
+    );
+    assert_eq!(run(&folder, &["--strict"]).status.code(), Some(1));
+    let lines = text(&run(&folder, &["--json"]).stdout);
+    let rows: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect();
+    let names: Vec<_> =
+        rows.iter().map(|row| (row["name"].as_str(), row["from"].as_str(), row["health"].as_str())).collect();
+    assert_eq!(
+        names,
+        [(Some("page"), Some("run time"), Some("unknown")), (Some("port"), Some("run time"), Some("unknown")),]
+    );
+    assert!(run(&folder, &["remove", "port"]).status.success());
+    assert_eq!(text(&run(&folder, &["--json"]).stdout).lines().count(), 1);
+}
+
+#[test]
+fn wrong_checks_are_told_with_their_cure() {
+    let folder = TempFolder::new();
+    refused(&folder, &["add", "x"], &["--http", "--tcp", "--check"]);
+    refused(&folder, &["add", "x", "--tcp", "a:1", "--http", "http://a"], &["cannot be used with"]);
+    refused(&folder, &["add", "x", "--tcp", "nowhere"], &["tcp", "write host:port"]);
+    refused(&folder, &["add", "x", "--http", "ftp://a"], &["http"]);
+    refused(&folder, &["add", "x", "--tcp", "a:1", "--every", "0s"], &["every", "at least 1s"]);
+    refused(&folder, &["add", "a b", "--tcp", "a:1"], &["' ' is not allowed"]);
+    refused(&folder, &["add", "x", "--check", "[]"], &["--check", "no JSON object"]);
+    refused(&folder, &["add", "x", "--check", "{\"tpc\": \"a:1\"}"], &["did you mean \"tcp\""]);
+    assert!(run(&folder, &["add", "port", "--tcp", "a:1"]).status.success());
+    refused(&folder, &["remove", "prt"], &["the nearest one is \"port\""]);
+    std::fs::write(folder.file("taskq.toml"), "[health.a]\nevery = \"30s\"\n").expect("writes");
+    refused(&folder, &[], &["taskq.toml:1:9", "it looks at nothing"]);
+}

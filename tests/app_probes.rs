@@ -1,0 +1,88 @@
+//! `--listen`: whoever runs a process hears over HTTP whether it lives and whether it can work.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use taskq_test_support::{ChildProcess, RedisServer, TempFolder, example_program};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Starts a process that listens, and gives its address.
+fn start(folder: &TempFolder, url: &str, arguments: &[&str]) -> (ChildProcess, String) {
+    let mut command = Command::new(example_program("scheduled"));
+    command.args(arguments).args(["--url", url, "--listen", "127.0.0.1:0"]).current_dir(folder.path());
+    let process = ChildProcess::spawn(&mut command);
+    let line = process.wait_for_line(|line| line.contains("answers /healthz and /readyz"), LONG);
+    let address = line.rsplit_once("at=").expect("it says where").1.trim().to_owned();
+    (process, address)
+}
+
+/// Status and body of an answer.
+fn get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(LONG)).expect("a bound");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").expect("is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("is answered");
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, answer.split_once("\r\n\r\n").expect("a body").1.to_owned())
+}
+
+fn until(address: &str, status: u16) -> String {
+    let begun = Instant::now();
+    loop {
+        let (found, body) = get(address, "/readyz");
+        if found == status {
+            return body;
+        }
+        assert!(begun.elapsed() < LONG, "{found}: {body}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_process_without_its_broker_lives_and_is_not_ready() {
+    let folder = TempFolder::new();
+    let mut server = RedisServer::start();
+    let (both, address) = start(&folder, &server.url(), &["worker", "--scheduler"]);
+    assert_eq!(get(&address, "/healthz"), (200, "alive\n".to_owned()));
+    assert_eq!(until(&address, 200), "ready\n");
+    assert_eq!(get(&address, "/").0, 404);
+    server.kill();
+    let told = until(&address, 503);
+    assert!(told.contains("has succeeded") || told.contains("was not answered"), "{told}");
+    assert_eq!(get(&address, "/healthz").0, 200);
+    server.restart();
+    assert_eq!(until(&address, 200), "ready\n");
+    both.terminate();
+    assert!(both.wait_for_exit(LONG).success());
+}
+
+#[test]
+fn a_scheduler_is_ready_whether_or_not_it_leads() {
+    let folder = TempFolder::new();
+    let url = format!("sqlite://{}", folder.file("tasks.db").display());
+    let (first, leads) = start(&folder, &url, &["scheduler"]);
+    let (second, follows) = start(&folder, &url, &["scheduler"]);
+    assert_eq!((until(&leads, 200), until(&follows, 200)), ("ready\n".to_owned(), "ready\n".to_owned()));
+    for process in [first, second] {
+        process.terminate();
+        assert!(process.wait_for_exit(LONG).success());
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_is_told() {
+    let folder = TempFolder::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let mut command = Command::new(example_program("scheduled"));
+    let output = command.args(["scheduler", "--listen", &address]).current_dir(folder.path()).output().expect("starts");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains(&format!("listen at {address}")) && told.contains("in use"), "{told}");
+}
