@@ -39,7 +39,7 @@ impl Check {
     /// The entry by which a check of the configuration becomes a task at every interval.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a name that a check cannot have.
+    /// [`ErrorKind::InvalidInput`](taskq_core::ErrorKind::InvalidInput) for a name that a check cannot have.
     pub fn entry(&self, name: &str) -> Result<Entry> {
         self.entry_of(LookArgs { check: name.to_owned(), added: None })
     }
@@ -129,7 +129,7 @@ impl Board {
     /// it: `security.check_targets`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a name that cannot be, or one of a check of the configuration.
+    /// [`ErrorKind::InvalidInput`](taskq_core::ErrorKind::InvalidInput) for a name that cannot be, or one of a check of the configuration.
     pub async fn put(&self, name: &str, check: &Check) -> Result<EntryId> {
         let args = LookArgs { check: name.to_owned(), added: Some(Box::new(check.clone())) };
         Entries::of(&self.0).put(check.entry_of(args)?).await
@@ -138,7 +138,7 @@ impl Board {
     /// Removes a check that was added at run time, and what is known of its target.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for one of the configuration: take it out of there.
+    /// [`ErrorKind::InvalidInput`](taskq_core::ErrorKind::InvalidInput) for one of the configuration: take it out of there.
     pub async fn remove(&self, name: &str) -> Result<()> {
         let id = EntryId { queue: QueueName::new(QUEUE)?, name: EntryName::new(name)? };
         Entries::of(&self.0).remove(&id).await?;
