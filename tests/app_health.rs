@@ -1,8 +1,13 @@
 //! `health` on the command line: what it shows, how it ends, and what it says to wrong input.
 
-use std::process::{Command, Output};
+use std::{
+    process::{Command, Output},
+    time::Duration,
+};
 
-use taskq_test_support::{TempFolder, example_program};
+use taskq_test_support::{ChildProcess, TempFolder, example_program};
+
+const LONG: Duration = Duration::from_secs(60);
 
 fn run(folder: &TempFolder, arguments: &[&str]) -> Output {
     let mut command = Command::new(example_program("scheduled"));
@@ -73,4 +78,25 @@ fn wrong_checks_are_told_with_their_cure() {
     refused(&folder, &["remove", "prt"], &["the nearest one is \"port\""]);
     std::fs::write(folder.file("taskq.toml"), "[health.a]\nevery = \"30s\"\n").expect("writes");
     refused(&folder, &[], &["taskq.toml:1:9", "it looks at nothing"]);
+}
+
+/// A program may have a queue of its own that is called so, and may say how many slots the looks get.
+#[test]
+fn a_worker_that_serves_the_queue_already_starts() {
+    for queues in [
+        "[worker.queues]\ndefault = 1\nhealth = 3\n",
+        "[[worker.shared]]\nslots = 2\nqueues = [\"health\", \"default\"]\n",
+    ] {
+        let folder = TempFolder::new();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let check = format!("{queues}[health.port]\nevery = \"1s\"\ntcp = \"127.0.0.1:{port}\"\n");
+        std::fs::write(folder.file("taskq.toml"), check).expect("writes");
+        let mut command = Command::new(example_program("scheduled"));
+        let both = ChildProcess::spawn(command.args(["worker", "--scheduler"]).current_dir(folder.path()));
+        both.wait_for_line(|line| line.contains("health changed") && line.contains("to=healthy"), LONG);
+        assert!(run(&folder, &["--strict"]).status.success());
+        both.terminate();
+        assert!(both.wait_for_exit(LONG).success());
+    }
 }

@@ -36,6 +36,8 @@ pub(super) fn with_checks(
     }
     let queues =
         [(QUEUE, watched.clamp(limits::DEFAULT_SLOTS, limits::MAX_HEALTH_SLOTS)), (NOTICES, limits::DEFAULT_SLOTS)];
-    let unset = queues.into_iter().filter(|(queue, _)| !config.queues.contains_key(*queue));
-    unset.fold(worker, |worker, (queue, slots)| worker.queue(queue, slots))
+    queues.into_iter().fold(worker, |worker, (queue, slots)| match worker.serves(queue) {
+        true => worker,
+        false => worker.queue(queue, slots),
+    })
 }

@@ -130,6 +130,12 @@ impl WorkerBuilder {
         self
     }
 
+    /// Whether it was told to serve this queue.
+    #[must_use]
+    pub fn serves(&self, queue: &str) -> bool {
+        self.lanes.iter().any(|lane| lane.queues.iter().any(|(served, _)| served == queue))
+    }
+
     /// Runs only these tasks instead of every task linked into this program.
     #[must_use]
     pub fn tasks(mut self, tasks: impl IntoIterator<Item = Registration>) -> Self {

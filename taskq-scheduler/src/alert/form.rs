@@ -100,7 +100,7 @@ const KEYS: [&str; 7] = ["checks", "labels", "on", "recovery", "repeat", "flaps"
 /// | `{{text}}` | `shop is unhealthy: connection refused` |
 /// | `{{labels}}` | `team=web, tier=1`; where a JSON text is nothing else, the table of labels |
 /// | `{{labels.team}}` | `web`; empty if there is none |
-/// | `{{id}}` | `shop.team-web@1893456000000`, the same whenever this notice is sent again |
+/// | `{{id}}` | `shop+team-web@1893456000000`, the same whenever this notice is sent again |
 ///
 /// Secrets in variables and files are read at each delivery, and an end of the line after them is no part of them. Nothing
 /// of them is in the alert, and what is in it is not in its `Debug` output.

@@ -45,9 +45,9 @@ pub enum NoticeKind {
 }
 
 impl Notice {
-    /// An id for its delivery, the same whoever makes it: names and a time.
+    /// An id for its delivery, the same whoever makes it: names, which have no `+`, and a time.
     pub fn key(&self) -> String {
-        format!("{}.{}@{}", self.check, self.alert, self.at.as_millis())
+        format!("{}+{}@{}", self.check, self.alert, self.at.as_millis())
     }
 
     /// What happened, without the reason: `shop is unhealthy`.

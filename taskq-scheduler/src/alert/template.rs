@@ -69,7 +69,7 @@ mod tests {
             ("{{summary}}", "shop is still unhealthy"),
             ("{{text}} = {{reason}}", "shop is still unhealthy: {{check}} = {{check}}"),
             ("{{labels}}|{{labels.team}}|{{labels.none}}|", "team=web, tier={{id}}|web||"),
-            ("{{id}}", "shop.night@1893456060500"),
+            ("{{id}}", "shop+night@1893456060500"),
             ("{ } }} no", "{ } }} no"),
             ("", ""),
         ] {

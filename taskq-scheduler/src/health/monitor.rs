@@ -317,7 +317,8 @@ impl AsyncTask for NotifyTask {
 
 /// A task of the user's that is told of a notice.
 fn task_of(task: &TaskChannel, notice: &Notice) -> Invocation<AnyTask> {
-    let invocation = Invocation::named(task.name().as_str(), &task.args(notice)).id(notice.key());
+    // Not the id of the notice's own task: both may be in one queue.
+    let invocation = Invocation::named(task.name().as_str(), &task.args(notice)).id(format!("{}+task", notice.key()));
     match task.queue() {
         Some(queue) => invocation.queue(queue.as_str()),
         None => invocation,

@@ -31,7 +31,7 @@ async fn the_usual_object_is_posted() {
     for header in ["content-type: application/json", "user-agent: taskq-alert/", "connection: close"] {
         assert!(head.contains(header), "{head}");
     }
-    assert!(head.contains("taskq-notice-id: shop.team-web@1893456000000"), "{head}");
+    assert!(head.contains("taskq-notice-id: shop+team-web@1893456000000"), "{head}");
     assert!(!head.contains("taskq-signature"), "{head}");
     let golden = concat!(
         r#"{"version":1,"alert":"team-web","check":"shop","event":"began","health":"unhealthy","#,
