@@ -206,15 +206,18 @@ impl<A: Send + Sync + 'static> App<A> {
     #[cfg(feature = "scheduler")]
     async fn schedule(self, common: &Common, config: Config, listen: Listen) -> Result<(), BoxError> {
         let stops = Stops::listen();
+        let listener = probes::bind(listen.address).await?;
         let connection = connect(&config).await?;
         let clock = connection.clock().clone();
         let scheduler = scheduler::start(self.shape_scheduler, &config, connection.clone()).await?;
         let pulses = Pulses { scheduler: Some(scheduler.pulse()), ..Pulses::default() };
-        probes::serve(listen.address, &clock, pulses).await?;
+        probes::serve(listener, &clock, pulses);
         let followers = Followers {
             scheduler: Some(scheduler.reloader()),
             #[cfg(feature = "health")]
             monitor: None,
+            #[cfg(feature = "health")]
+            slots: None,
             #[cfg(feature = "health")]
             janitor: Some(watch::Janitor::new(&connection, scheduler.pulse())),
         };
@@ -230,6 +233,8 @@ impl<A: Send + Sync + 'static> App<A> {
         if args.scheduler {
             config.entries(&Registration::linked())?;
         }
+        let (stops, for_scheduler) = (Stops::listen(), Stops::listen());
+        let listener = probes::bind(args.listen.address).await?;
         let connection = connect(&config).await?;
         let app = (self.build)().await?;
         #[cfg(feature = "health")]
@@ -237,27 +242,28 @@ impl<A: Send + Sync + 'static> App<A> {
         let worker = configured(Worker::builder(connection.clone()).app(app), &config, args.queue);
         let worker = (self.shape)(worker).or_declared_queues();
         #[cfg(feature = "health")]
-        let worker = monitor::with_checks(worker, &monitor, &config, is_told);
+        let (worker, slots) = monitor::with_checks(worker, &monitor, &config, is_told);
         let clock = connection.clock().clone();
         #[cfg(feature = "scheduler")]
         let scheduler = match args.scheduler {
             true => Some(scheduler::start(self.shape_scheduler, &config, connection.clone()).await?),
             false => None,
         };
-        let (stops, for_scheduler) = (Stops::listen(), Stops::listen());
         let worker = worker.start().await?;
         let pulses = Pulses {
             worker: Some(worker.pulse()),
             #[cfg(feature = "scheduler")]
             scheduler: scheduler.as_ref().map(SchedulerHandle::pulse),
         };
-        probes::serve(args.listen.address, &clock, pulses).await?;
+        probes::serve(listener, &clock, pulses);
         #[cfg(feature = "scheduler")]
         {
             let followers = Followers {
                 scheduler: scheduler.as_ref().map(SchedulerHandle::reloader),
                 #[cfg(feature = "health")]
                 monitor: Some(monitor),
+                #[cfg(feature = "health")]
+                slots,
                 #[cfg(feature = "health")]
                 janitor: scheduler.as_ref().map(|scheduler| watch::Janitor::new(&connection, scheduler.pulse())),
             };
@@ -291,11 +297,14 @@ fn check_tasks(lent: AppType, config: &Config) -> Result<()> {
 }
 
 fn load(common: &Common) -> Result<Config> {
-    let config = Config::load(common.config.as_deref())?;
-    Ok(match &common.url {
+    Ok(with_url(Config::load(common.config.as_deref())?, common))
+}
+
+fn with_url(config: Config, common: &Common) -> Config {
+    match &common.url {
         Some(url) => config.with_broker_url(url.clone()),
         None => config,
-    })
+    }
 }
 
 async fn connect(config: &Config) -> Result<Connection> {

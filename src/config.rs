@@ -69,7 +69,8 @@ pub struct Config {
     health: health::HealthTables,
     /// Whether health checks may run commands.
     pub check_commands: bool,
-    file: Option<PathBuf>,
+    /// The file that was read, and its text.
+    file: Option<(PathBuf, String)>,
     settings: Settings,
 }
 
@@ -112,12 +113,26 @@ impl Config {
         };
         settings.extend(settings::of_environment(variables)?);
         let config = Self::from_settings(settings)?;
-        Ok(Self { file: file.map(|(path, _)| path), ..config })
+        Ok(Self { file, ..config })
     }
 
     /// The file that was read, if any was.
     pub fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+        self.file.as_ref().map(|(path, _)| path.as_path())
+    }
+
+    /// Takes note of a text of the file that is not in force, as it is refused.
+    #[cfg(feature = "scheduler")]
+    pub(crate) fn refuse(&mut self, text: String) {
+        if let Some((_, present)) = &mut self.file {
+            *present = text;
+        }
+    }
+
+    /// The text of the file that was read last.
+    #[cfg(feature = "scheduler")]
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.file.as_ref().map(|(_, text)| text.as_str())
     }
 
     /// The same configuration with another broker, as said on the command line.
@@ -153,14 +168,13 @@ impl Config {
     /// [`ErrorKind::Config`] with file, line and column, and the cure.
     #[cfg(feature = "scheduler")]
     pub fn entries(&self, tasks: &[taskq_core::Registration]) -> Result<Vec<crate::Entry>> {
-        let mut entries: Vec<_> =
-            self.schedules.iter().map(|schedule| schedule.to_entry(tasks)).collect::<Result<_>>()?;
+        let entries = self.schedules.iter().map(|schedule| schedule.to_entry(tasks));
         #[cfg(feature = "health")]
-        {
+        let entries = {
             self.health.check_tasks(tasks)?;
-            entries.extend(self.health.entries()?);
-        }
-        Ok(entries)
+            entries.chain(self.health.entries()?.into_iter().map(Ok))
+        };
+        entries.collect()
     }
 
     /// Whether there is anything to watch: checks, alerts, or places where checks may look that are added at run time.
@@ -220,7 +234,10 @@ impl Config {
     #[cfg(feature = "scheduler")]
     pub(crate) fn fixed_keys_that_differ(&self, other: &Self) -> Vec<String> {
         let fixed = |config: &Self| -> BTreeMap<String, Value> {
-            let is_fixed = |setting: &Setting| !["schedule", "health", "alert"].contains(&setting.path[0].as_str());
+            let is_fixed = |setting: &Setting| {
+                !["schedule", "health", "alert"].contains(&setting.path[0].as_str())
+                    && setting.path != ["security", "check_targets"]
+            };
             let fixed = config.settings.iter().filter(|(_, setting)| is_fixed(setting));
             fixed.map(|(key, setting)| (key.clone(), setting.value.clone())).collect()
         };

@@ -76,6 +76,11 @@ fn wrong_checks_are_told_with_their_cure() {
     refused(&folder, &["add", "x", "--check", "{\"tpc\": \"a:1\"}"], &["did you mean \"tcp\""]);
     assert!(run(&folder, &["add", "port", "--tcp", "a:1"]).status.success());
     refused(&folder, &["remove", "prt"], &["the nearest one is \"port\""]);
+    let file = "[health.a]\nevery = \"30s\"\ntcp = \"a:1\"\n";
+    std::fs::write(folder.file("taskq.toml"), file).expect("writes");
+    let shown = run(&folder, &["--strict"]);
+    assert_eq!(shown.status.code(), Some(1), "nobody looks at it");
+    assert!(text(&shown.stdout).contains("no scheduler has brought it"), "{shown:?}");
     std::fs::write(folder.file("taskq.toml"), "[health.a]\nevery = \"30s\"\n").expect("writes");
     refused(&folder, &[], &["taskq.toml:1:9", "it looks at nothing"]);
 }

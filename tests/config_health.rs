@@ -78,6 +78,20 @@ fn the_tables_become_checks_alerts_and_entries() {
 }
 
 #[test]
+fn more_alerts_about_one_check_than_its_state_has_room_for_are_refused() {
+    let mut file = "[health.shop]\nevery = \"30s\"\ntcp = \"a:1\"\n".to_owned();
+    for number in 0..8 {
+        file += &format!("[alert.a{number}]\nwebhook = \"http://a\"\n");
+    }
+    assert!(config(&file).is_ok());
+    file += "[alert.other]\nchecks = [\"stock*\"]\nwebhook = \"http://a\"\n";
+    assert!(config(&file).is_ok());
+    file += "[alert.z]\nwebhook = \"http://a\"\n";
+    let told = told(&file);
+    assert!(told.contains("taskq.toml:23:8") && told.contains("8 at most") && told.contains("\"shop\""), "{told}");
+}
+
+#[test]
 fn every_mistake_is_told_with_its_place_and_its_cure() {
     for (file, place, cure) in [
         ("[health.a]\nevery = \"30s\"\ntpc = \"a:1\"\n", "taskq.toml:3:1", "the nearest known one is \"health.a.tcp\""),

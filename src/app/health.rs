@@ -6,7 +6,10 @@ use clap::{ArgGroup, Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::json;
 use taskq_core::{BoxError, Error, ErrorKind, Result, Timestamp};
-use taskq_scheduler::health::{Board, BoardRow, Check, Health};
+use taskq_scheduler::{
+    EntryName, EntryOrigin,
+    health::{Board, BoardRow, Check, Health},
+};
 
 use super::{output::say, schedule::shown};
 use crate::config::Config;
@@ -81,7 +84,7 @@ pub(super) async fn run(config: &Config, args: HealthArgs) -> Result<ExitCode, B
         }
         None => {}
     }
-    let rows = board.rows().await?;
+    let rows = with_missing(board.rows().await?, config)?;
     match args.json {
         true => rows.iter().for_each(|row| say(as_json(row))),
         false => print(&rows, board.now().await?),
@@ -92,6 +95,24 @@ pub(super) async fn run(config: &Config, args: HealthArgs) -> Result<ExitCode, B
         Health::Healthy => false,
     };
     Ok(if rows.iter().any(is_wrong) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// And the checks of the configuration that no scheduler has brought to the broker: nobody looks at those.
+fn with_missing(mut rows: Vec<BoardRow>, config: &Config) -> Result<Vec<BoardRow>> {
+    for name in config.watchlist().checks.into_keys() {
+        if !rows.iter().any(|row| row.name.as_str() == name) {
+            rows.push(BoardRow {
+                name: EntryName::new(name)?,
+                origin: EntryOrigin::File,
+                is_paused: false,
+                every: None,
+                health: Health::Unknown,
+                record: None,
+            });
+        }
+    }
+    rows.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(rows)
 }
 
 async fn remove(board: &Board, name: &str) -> Result<()> {
@@ -151,6 +172,7 @@ fn print(rows: &[BoardRow], now: Timestamp) {
 
 fn reason(row: &BoardRow) -> String {
     match (&row.record, row.health) {
+        (None, _) if row.every.is_none() => "no scheduler has brought it to the broker yet".to_owned(),
         (None, _) => "nobody has looked yet".to_owned(),
         (Some(record), Health::Unknown) => format!("nobody has looked since {}", shown(record.looked_at)),
         (Some(record), _) => record.reason.clone().unwrap_or_default(),

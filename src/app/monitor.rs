@@ -21,23 +21,28 @@ pub(super) fn monitor(connection: &Connection, config: &Config) -> Arc<Monitor> 
     Arc::new(Monitor::new(observer, Courier::new(clock.clone()), config.watchlist()))
 }
 
-/// The worker with the tasks of health checks. It serves their queues unless it is told which to serve: by the command line,
-/// or because nothing is to be watched. A check that hangs holds a slot, so there is one for each.
+/// The worker with the tasks of health checks, and how many looks it takes at a time if it takes any.
+///
+/// It serves their queues if there is a configuration that says, or may say while it runs, what to look at; unless the command
+/// line says which queues it serves. A check that hangs holds a slot, so there is at least one for each.
 pub(super) fn with_checks(
     worker: WorkerBuilder,
     monitor: &Arc<Monitor>,
     config: &Config,
     is_told: bool,
-) -> WorkerBuilder {
+) -> (WorkerBuilder, Option<usize>) {
     let worker = Monitor::tasks().into_iter().fold(worker, |worker, task| worker.bring(task, Arc::clone(monitor)));
-    let watched = config.watchlist().checks.len();
-    if is_told || !config.watches_health() {
-        return worker;
+    if is_told || !(config.watches_health() || config.file().is_some()) {
+        return (worker, None);
     }
-    let queues =
-        [(QUEUE, watched.clamp(limits::DEFAULT_SLOTS, limits::MAX_HEALTH_SLOTS)), (NOTICES, limits::DEFAULT_SLOTS)];
-    queues.into_iter().fold(worker, |worker, (queue, slots)| match worker.serves(queue) {
+    let checks = config.watchlist().checks.len();
+    let slots = checks.clamp(limits::MIN_HEALTH_SLOTS, limits::MAX_HEALTH_SLOTS);
+    // Whoever serves them already has said with how many slots.
+    let own = (!worker.serves(QUEUE)).then_some(slots);
+    let queues = [(QUEUE, slots), (NOTICES, limits::DEFAULT_SLOTS)];
+    let worker = queues.into_iter().fold(worker, |worker, (queue, slots)| match worker.serves(queue) {
         true => worker,
         false => worker.queue(queue, slots),
-    })
+    });
+    (worker, own)
 }

@@ -8,6 +8,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use taskq_core::{Clock, Error, ErrorKind, Result};
 use taskq_worker::Readiness;
+use tokio::net::TcpListener;
 
 /// What can be not ready.
 #[derive(Clone, Debug, Default)]
@@ -31,18 +32,22 @@ impl Pulses {
     }
 }
 
-/// Answers at this address, if there is one, until the process ends.
-pub(super) async fn serve(address: Option<SocketAddr>, clock: &Clock, pulses: Pulses) -> Result<()> {
-    let Some(address) = address else { return Ok(()) };
-    let cannot = |error: std::io::Error| Error::new(ErrorKind::Config, "listen at", address).because(error);
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(cannot)?;
-    let local = listener.local_addr().map_err(cannot)?;
-    tracing::info!(at = %local, "answers /healthz and /readyz");
-    drop(clock.spawn("probes", answer(listener, pulses)));
-    Ok(())
+/// Takes the address, if there is one: before anything is started that would be torn off if it is taken.
+pub(super) async fn bind(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
+    let Some(address) = address else { return Ok(None) };
+    let taken = |error: std::io::Error| Error::new(ErrorKind::Config, "listen at", address).because(error);
+    TcpListener::bind(address).await.map(Some).map_err(taken)
 }
 
-fn answer(listener: tokio::net::TcpListener, pulses: Pulses) -> impl Future<Output = ()> {
+/// Answers until the process ends, if there is an address to answer at.
+pub(super) fn serve(listener: Option<TcpListener>, clock: &Clock, pulses: Pulses) {
+    let Some(listener) = listener else { return };
+    let at = listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string());
+    tracing::info!(%at, "answers /healthz and /readyz");
+    drop(clock.spawn("probes", answer(listener, pulses)));
+}
+
+fn answer(listener: TcpListener, pulses: Pulses) -> impl Future<Output = ()> {
     let ready = async |State(pulses): State<Arc<Pulses>>| match pulses.complaints() {
         complaints if complaints.is_empty() => (StatusCode::OK, "ready\n".to_owned()),
         complaints => (StatusCode::SERVICE_UNAVAILABLE, complaints.join("\n") + "\n"),

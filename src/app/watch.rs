@@ -5,12 +5,12 @@ use std::{path::PathBuf, time::Duration};
 use taskq_core::{Clock, Registration, Result, signals::Reloads};
 use taskq_scheduler::Reloader;
 
-use super::{Common, load};
+use super::{Common, with_url};
 use crate::config::Config;
 
 /// How often the file is looked at. A look reads it: names that lead elsewhere one day, as in a mounted volume, are
 /// followed, which a watch on the file would not.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How soon after a change of the file, and how often besides, the leader forgets what is known of targets that nobody
 /// looks at any more. By then the entries of what was taken out of the file are gone.
@@ -23,6 +23,9 @@ pub(super) struct Followers {
     pub(super) scheduler: Option<Reloader>,
     #[cfg(feature = "health")]
     pub(super) monitor: Option<std::sync::Arc<taskq_scheduler::health::Monitor>>,
+    /// How many looks this worker takes at a time, if it takes any.
+    #[cfg(feature = "health")]
+    pub(super) slots: Option<usize>,
     #[cfg(feature = "health")]
     pub(super) janitor: Option<Janitor>,
 }
@@ -58,8 +61,12 @@ impl Janitor {
 pub(super) struct Watch {
     common: Common,
     file: PathBuf,
-    text: String,
+    /// What is in force.
     config: Config,
+    /// What was looked at last.
+    seen: String,
+    /// Whether it was told that the file is away.
+    is_missed: bool,
     followers: Followers,
 }
 
@@ -67,8 +74,8 @@ impl Watch {
     /// Watches until the program ends. Without a file there is nothing to watch.
     pub(super) fn start(common: &Common, config: Config, clock: Clock, followers: Followers) {
         let Some(file) = config.file().map(PathBuf::from) else { return };
-        let text = std::fs::read_to_string(&file).unwrap_or_default();
-        let watch = Self { common: common.clone(), file, text, config, followers };
+        let seen = config.text().unwrap_or_default().to_owned();
+        let watch = Self { common: common.clone(), file, config, seen, is_missed: false, followers };
         drop(clock.clone().spawn("configuration watch", watch.run(clock)));
     }
 
@@ -85,33 +92,45 @@ impl Watch {
                 janitor.tidy(clock.monotonic()).await;
             }
             let file = self.file.clone();
-            let text = tokio::task::spawn_blocking(move || std::fs::read_to_string(file)).await;
-            match text {
-                Ok(Ok(text)) if was_told || text != self.text => {
-                    self.reload(text);
-                    #[cfg(feature = "health")]
-                    if let Some(janitor) = &mut self.followers.janitor {
-                        janitor.next = clock.monotonic() + TIDY.0;
-                    }
-                }
-                Ok(Ok(_)) | Err(_) => {}
+            match tokio::task::spawn_blocking(move || std::fs::read_to_string(file)).await {
+                Ok(Ok(text)) => self.look(text, was_told, &clock),
                 Ok(Err(error)) => self.miss(&error),
+                // The runtime ends.
+                Err(_) => return,
             }
+        }
+    }
+
+    /// What is new counts when it is the same at a second look, as it may be half written; what somebody says is new, at once.
+    fn look(&mut self, text: String, was_told: bool, clock: &Clock) {
+        self.is_missed = false;
+        let is_settled = text == self.seen;
+        self.seen = text;
+        let is_new = self.config.text() != Some(self.seen.as_str());
+        if was_told || (is_settled && is_new) {
+            self.reload();
+            #[cfg(feature = "health")]
+            if let Some(janitor) = &mut self.followers.janitor {
+                janitor.next = clock.monotonic() + TIDY.0;
+            }
+            #[cfg(not(feature = "health"))]
+            let _unused = clock;
         }
     }
 
     /// A file that is away is an accident, or is being replaced: what it said goes on. Told once.
     fn miss(&mut self, error: &std::io::Error) {
-        if !self.text.is_empty() {
+        if !std::mem::replace(&mut self.is_missed, true) {
             let file = self.file.display();
             tracing::error!(%file, %error, "the configuration cannot be read; everything stays as it was");
-            self.text.clear();
         }
     }
 
-    fn reload(&mut self, text: String) {
-        self.text = text;
-        match load(&self.common).and_then(|config| self.followers.follow(&config).map(|()| config)) {
+    fn reload(&mut self) {
+        let text = self.seen.clone();
+        let read = Config::from_parts(Some((self.file.clone(), text)), std::env::vars());
+        let read = read.map(|config| with_url(config, &self.common));
+        match read.and_then(|config| self.followers.follow(&config).map(|()| config)) {
             Ok(config) => {
                 tracing::info!(file = %self.file.display(), "configuration read again");
                 let fixed = self.config.fixed_keys_that_differ(&config);
@@ -121,7 +140,11 @@ impl Watch {
                 }
                 self.config = config;
             }
-            Err(error) => tracing::error!(%error, "the configuration is refused; everything stays as it was"),
+            Err(error) => {
+                tracing::error!(%error, "the configuration is refused; everything stays as it was");
+                // It is not told again for the same text.
+                self.config.refuse(self.seen.clone());
+            }
         }
     }
 }
@@ -134,6 +157,10 @@ impl Followers {
         }
         #[cfg(feature = "health")]
         if let Some(monitor) = &self.monitor {
+            let checks = config.watchlist().checks.len();
+            if self.slots.is_some_and(|slots| checks > slots) {
+                tracing::warn!(checks, slots = self.slots, "more checks than slots for looks; start this worker again");
+            }
             monitor.replace(config.watchlist());
         }
         Ok(())

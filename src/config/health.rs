@@ -41,6 +41,7 @@ impl HealthTables {
         let alerts = alerts.collect::<Result<_>>()?;
         let tables = Self { checks, alerts, allow };
         tables.check_names()?;
+        tables.check_counts()?;
         Ok(tables)
     }
 
@@ -67,6 +68,21 @@ impl HealthTables {
             if let Channel::Task(task) = &alert.channel {
                 // What it makes of a notice, only the task itself knows.
                 known_task(keys, &task.name().to_string(), tasks)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The state of a check has room for what so many alerts have told.
+    fn check_counts(&self) -> Result<()> {
+        for (name, (_, check)) in &self.checks {
+            let about = |(_, alert): &&(Keys, Alert)| alert.rule.is_about(name, &check.labels);
+            if let Some((keys, _)) = self.alerts.values().filter(about).nth(limits::MAX_CHECK_ALERTS) {
+                let cure = "name fewer checks, or let one alert tell a task that tells all";
+                let most = limits::MAX_CHECK_ALERTS;
+                return Err(keys
+                    .heading
+                    .wrong(format!("is one alert about \"{name}\" too many, {most} at most; {cure}")));
             }
         }
         Ok(())

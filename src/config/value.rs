@@ -45,6 +45,7 @@ impl Setting {
         number.ok_or_else(|| self.wrong(format!("is a whole number from 0 to {most}, not {}", self.value)))
     }
 
+    #[cfg(feature = "scheduler")]
     pub(super) fn table(&self) -> Result<&toml::Table> {
         self.value.as_table().ok_or_else(|| self.wrong("is a table: { name = value }"))
     }

@@ -217,7 +217,7 @@ pub const FIRE_BATCH: usize = 100;
 
 /// Longest text of a document, in bytes: enough for what a program remembers from one attempt to the next. More belongs
 /// into a store of its own.
-pub const MAX_DOCUMENT_TEXT: usize = 16 * 1024;
+pub const MAX_DOCUMENT_TEXT: usize = 64 * 1024;
 
 /// Most documents of a queue, so that what programs forget to forget stays under 160 MiB; as many as entries are tested with.
 pub const MAX_DOCUMENTS: usize = 10_000;
@@ -341,8 +341,15 @@ pub const MAX_ALERT_FLAPS: u32 = 100;
 /// Longest name of a check or alert: the id of a notice has both, and a time.
 pub const MAX_ALERT_NAME: usize = 64;
 
-/// Notices that wait in a check's record until they are certain to be sent; older ones give way.
-pub const MAX_HEALTH_OUTBOX: usize = 8;
+/// Most alerts about one check: a look may give rise to a notice for each.
+pub const MAX_CHECK_ALERTS: usize = 8;
+
+/// Notices that wait in a check's record until they are certain to be sent; of more than these, older ones than those of the
+/// present look give way.
+pub const MAX_HEALTH_OUTBOX: usize = 2 * MAX_CHECK_ALERTS;
+
+/// How long is remembered what an alert has told of a check that this worker's configuration does not have: others may.
+pub const ALERT_MEMORY: Duration = Duration::from_secs(86_400);
 
 /// How often a program reads a document again that others write at the same time, before it gives up.
 pub const DOCUMENT_TRIES: usize = 20;
@@ -355,6 +362,9 @@ pub const LOOK_RESULT_TTL: Duration = Duration::from_secs(60);
 
 /// Limit of one attempt to deliver a notice.
 pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Least slots that a worker has for looks unless it is told: checks may be added while it runs.
+pub const MIN_HEALTH_SLOTS: usize = 32;
 
 /// Most slots that a worker has for looks unless it is told: each may hold a connection.
 pub const MAX_HEALTH_SLOTS: usize = 256;

@@ -179,7 +179,7 @@ impl Author {
 }
 
 /// An entry as a broker keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StoredEntry {
     /// Its name and queue.
     pub id: EntryId,
@@ -195,6 +195,21 @@ pub struct StoredEntry {
     pub cursor: Timestamp,
     /// The last tick for which something was enqueued.
     pub last_fired: Option<FireTime>,
+}
+
+impl fmt::Debug for StoredEntry {
+    /// Never shows the text: it has the arguments of a task, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredEntry")
+            .field("id", &self.id)
+            .field("origin", &self.origin)
+            .field("paused", &self.paused)
+            .field("text", &format_args!("{} bytes", self.text.len()))
+            .field("created_at", &self.created_at)
+            .field("cursor", &self.cursor)
+            .field("last_fired", &self.last_fired)
+            .finish()
+    }
 }
 
 /// One step of an entry's cursor.

@@ -10,7 +10,7 @@ use taskq_core::{Connection, EntryId, EntryOrigin, FireTime, Mark, QueueName, St
 use crate::recipe::Recipe;
 
 /// Every entry, and when to look at which.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Book {
     entries: BTreeMap<EntryId, Planned>,
     agenda: BTreeSet<(Timestamp, EntryId)>,
@@ -18,7 +18,7 @@ pub(crate) struct Book {
 }
 
 /// An entry as its leader knows it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Planned {
     pub(crate) recipe: Arc<Recipe>,
     pub(crate) origin: EntryOrigin,

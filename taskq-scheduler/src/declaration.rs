@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    fmt,
     sync::Arc,
 };
 
@@ -14,7 +15,6 @@ use crate::{Entry, book::Book};
 pub(crate) type Texts = BTreeMap<EntryId, String>;
 
 /// The entries that a scheduler stands for. Those of the file change while it runs.
-#[derive(Debug)]
 pub(crate) struct Declaration {
     code: Arc<Texts>,
     /// `None` if there is no file, which is not the same as a file without entries.
@@ -22,7 +22,7 @@ pub(crate) struct Declaration {
 }
 
 /// What has to be written so that a broker has what is declared.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Changes {
     pub(crate) removals: Vec<(Author, EntryId)>,
     pub(crate) puts: Vec<(Author, EntryId, String)>,
@@ -71,6 +71,13 @@ impl Declaration {
             changes.puts.extend(changed.map(|(id, text)| (author, id.clone(), text.clone())));
         }
         changes
+    }
+}
+
+impl fmt::Debug for Declaration {
+    /// Never shows the texts: they have the arguments of tasks.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Declaration({} entries)", self.len())
     }
 }
 

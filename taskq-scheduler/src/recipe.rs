@@ -1,6 +1,6 @@
 //! What a scheduler makes tasks by: the text of an entry, read. Whoever leads needs nothing else, not even the task's code.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -15,7 +15,7 @@ use crate::{Misfire, Overlap, Schedule, entry::template_id};
 const FORM: u8 = 1;
 
 /// An entry, ready to make tasks.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Recipe {
     pub(crate) schedule: Schedule,
     pub(crate) misfire: Misfire,
@@ -37,6 +37,13 @@ struct Form {
     expires_in_ms: Option<u64>,
     /// An envelope, sealed under the entry's own id.
     task: Box<RawValue>,
+}
+
+impl fmt::Debug for Recipe {
+    /// Of its task only the name: arguments and headers may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recipe({} {})", self.template.task, self.schedule)
+    }
 }
 
 impl Recipe {

@@ -16,10 +16,10 @@ pub struct Memory {
     /// When something was told last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) told_at: Option<Timestamp>,
-    /// Whether there was trouble at the last look.
-    #[serde(default)]
-    pub(super) is_trouble: bool,
-    /// When trouble began or ended, as far back as the rule for flapping looks.
+    /// The trouble at the last look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) trouble: Option<Health>,
+    /// When trouble began, changed or ended, as far back as the rule for flapping looks.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     pub(super) turns: VecDeque<Timestamp>,
     #[serde(default)]
@@ -30,5 +30,15 @@ impl Memory {
     /// Whether there is nothing to remember.
     pub fn is_blank(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether it has told of something after this notice, which then is no news.
+    pub fn supersedes(&self, at: Timestamp) -> bool {
+        self.told_at.is_some_and(|told_at| told_at > at)
+    }
+
+    /// When it changed last.
+    pub fn changed_at(&self) -> Option<Timestamp> {
+        self.told_at.max(self.turns.back().copied())
     }
 }

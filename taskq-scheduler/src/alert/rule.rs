@@ -49,8 +49,9 @@ impl Rule {
 
     /// What is to be told after a look at `now` that left the target like this.
     pub fn decide(&self, memory: &mut Memory, health: Health, now: Timestamp) -> Option<NoticeKind> {
-        let is_trouble = self.on.contains(&health);
-        self.note_turn(memory, is_trouble, now);
+        let trouble = Some(health).filter(|health| self.on.contains(health));
+        let is_trouble = trouble.is_some();
+        self.note_turn(memory, trouble, now);
         let kind = self.kind(memory, health, is_trouble, now);
         if kind.is_some() {
             memory.told_at = Some(now);
@@ -67,9 +68,9 @@ impl Rule {
         kind.filter(|kind| *kind != NoticeKind::Recovered || self.recovery)
     }
 
-    fn note_turn(&self, memory: &mut Memory, is_trouble: bool, now: Timestamp) {
-        if is_trouble != memory.is_trouble {
-            memory.is_trouble = is_trouble;
+    fn note_turn(&self, memory: &mut Memory, trouble: Option<Health>, now: Timestamp) {
+        if trouble != memory.trouble {
+            memory.trouble = trouble;
             memory.turns.push_back(now);
         }
         while memory.turns.front().is_some_and(|turn| now.since(*turn) > self.flap_window) {
@@ -167,6 +168,13 @@ mod tests {
         assert_eq!(calm_and_well, ["1 Began", "2 Recovered", "3 Began", "4 Flapping", "12 Recovered"]);
         let calm_and_ill = told(&rule, "HUHUHUUUUUUUUU");
         assert_eq!(calm_and_ill, ["1 Began", "2 Recovered", "3 Began", "4 Flapping", "11 Began"]);
+    }
+
+    #[test]
+    fn what_swings_between_bad_and_worse_flaps_too() {
+        let on = vec![Health::Degraded, Health::Unhealthy];
+        let rule = Rule { on, flaps: 3, flap_window: Duration::from_secs(300), ..Rule::default() };
+        assert_eq!(told(&rule, "HDUDUDUDU"), ["1 Began", "2 Began", "3 Began", "4 Flapping"]);
     }
 
     #[test]

@@ -50,9 +50,10 @@ impl Check {
             return Err(Error::invalid("health check", format!("\"{}\"", args.check.escape_debug()), cure));
         }
         let (name, schedule) = (args.check.clone(), every(self.every)?);
-        // A worker that does not know it hands it to others; a look that comes later than the next one is of no use.
+        // A worker that does not know it fails, and another one may not. It is tried until the next look is due: then it
+        // expires.
         let look = Invocation::<LookTask>::new(&args)
-            .retry(Retry::fixed(Duration::from_millis(500)).attempts(3))
+            .retry(Retry::exponential().base(Duration::from_millis(500)).cap(Duration::from_secs(60)).attempts(1_000))
             .timeout(self.timeout + limits::LOOK_MARGIN)
             .expires_in(self.every)
             .result_ttl(limits::LOOK_RESULT_TTL);

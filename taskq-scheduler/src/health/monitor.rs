@@ -32,7 +32,7 @@ use super::{
     record::{Health, Record, Seen},
     task::TaskProbe,
 };
-use crate::alert::{Alert, Channel, Courier, Notice, TaskChannel};
+use crate::alert::{Alert, Channel, Courier, Memory, Notice, TaskChannel};
 
 /// The queue of looks, which has the documents too.
 pub const QUEUE: &str = "health";
@@ -147,8 +147,7 @@ async fn run_task(context: &Context<Monitor>, probe: &TaskProbe, timeout: Durati
 }
 
 async fn wait_for(context: &Context<Monitor>, probe: &TaskProbe, timeout: Duration) -> Result<(), Reason> {
-    let mut task =
-        Invocation::named(probe.name.as_str(), &probe.args).expires_in(timeout).timeout(timeout).retry(Retry::never());
+    let mut task = named(probe.name.as_str(), &probe.args).expires_in(timeout).timeout(timeout).retry(Retry::never());
     if let Some(queue) = &probe.queue {
         task = task.queue(queue.as_str());
     }
@@ -185,6 +184,7 @@ impl File<'_> {
             }
             record.describe(self.check);
             self.decide(&mut record, begun);
+            record.fit();
             if let Some(version) = self.save(&id, version, &record).await? {
                 self.tell(&seen);
                 self.send(&id, version, record.clone()).await?;
@@ -212,7 +212,7 @@ impl File<'_> {
     /// What each alert makes of it.
     fn decide(&self, record: &mut Record, now: Timestamp) {
         let alerts = &self.watchlist.alerts;
-        record.alerts.retain(|name, _| alerts.contains_key(name));
+        let kept = record.outbox.len();
         for (name, alert) in alerts.iter().filter(|(_, alert)| alert.rule.is_about(self.name, &self.check.labels)) {
             let memory = record.alerts.entry(name.clone()).or_default();
             if let Some(kind) = alert.rule.decide(memory, record.health, now) {
@@ -224,13 +224,18 @@ impl File<'_> {
                     since: record.since,
                     at: now,
                     reason: record.reason.clone(),
-                    labels: self.check.labels.clone(),
+                    // Added when it is sent; the record has them once.
+                    labels: BTreeMap::new(),
                 });
             }
         }
-        record.alerts.retain(|_, memory| !memory.is_blank());
-        let surplus = record.outbox.len().saturating_sub(limits::MAX_HEALTH_OUTBOX);
-        drop(record.outbox.drain(..surplus));
+        // What this worker does not know, another one may: while a new configuration is rolled out, two are in force.
+        let is_recent = |memory: &Memory| memory.changed_at().is_some_and(|at| now.since(at) < limits::ALERT_MEMORY);
+        record.alerts.retain(|name, memory| !memory.is_blank() && (alerts.contains_key(name) || is_recent(memory)));
+        let surplus = record.outbox.len().saturating_sub(limits::MAX_HEALTH_OUTBOX).min(kept);
+        for notice in record.outbox.drain(..surplus) {
+            tracing::error!(alert = notice.alert, check = notice.check, %notice, "could not be sent for too long; given up");
+        }
     }
 
     fn tell(&self, seen: &Seen) {
@@ -248,7 +253,8 @@ impl File<'_> {
         if record.outbox.is_empty() {
             return Ok(());
         }
-        for notice in record.outbox.drain(..) {
+        for mut notice in record.outbox.drain(..) {
+            notice.labels.clone_from(&record.labels);
             self.context.client().enqueue(notification(&notice)?).await?;
         }
         self.save(id, Some(version), &record).await.map(drop)
@@ -296,6 +302,10 @@ impl AsyncTask for NotifyTask {
     async fn run(context: Context<Monitor>, NotifyArgs { notice }: NotifyArgs) -> TaskResult<()> {
         let watchlist = context.app().watchlist();
         let Some(alert) = watchlist.alerts.get(&notice.alert) else { return Err(unknown("alert", &notice.alert)) };
+        if is_superseded(&context, &notice).await? {
+            tracing::info!(alert = notice.alert, check = notice.check, "notice left out: something newer was told");
+            return Ok(());
+        }
         if let Channel::Task(task) = &alert.channel {
             let handle = context.client().enqueue(task_of(task, &notice)).await?;
             tracing::info!(alert = notice.alert, check = notice.check, task = %handle.id(), "notice handed to a task");
@@ -315,10 +325,27 @@ impl AsyncTask for NotifyTask {
     }
 }
 
+/// Whether a newer notice of the same alert about the same check is on its way. One that had to wait would come after it, and
+/// its receiver would believe in the end what is over.
+async fn is_superseded(context: &Context<Monitor>, notice: &Notice) -> TaskResult<bool> {
+    let found = context.client().connection().documents().read(&document_id(&notice.check)?).await?;
+    let Some(record) = found.map(|found| Record::read(&found.text)).transpose()? else { return Ok(false) };
+    Ok(record.alerts.get(&notice.alert).is_some_and(|memory| memory.supersedes(notice.at)))
+}
+
+/// A task by name, with what it declares if this program has it.
+fn named(name: &str, args: &impl Serialize) -> Invocation<AnyTask> {
+    let invocation = Invocation::named(name, args);
+    match Registration::linked().into_iter().find(|task| task.name == name) {
+        Some(task) => invocation.declared((task.options)()),
+        None => invocation,
+    }
+}
+
 /// A task of the user's that is told of a notice.
 fn task_of(task: &TaskChannel, notice: &Notice) -> Invocation<AnyTask> {
     // Not the id of the notice's own task: both may be in one queue.
-    let invocation = Invocation::named(task.name().as_str(), &task.args(notice)).id(format!("{}+task", notice.key()));
+    let invocation = named(task.name().as_str(), &task.args(notice)).id(format!("{}+task", notice.key()));
     match task.queue() {
         Some(queue) => invocation.queue(queue.as_str()),
         None => invocation,

@@ -202,6 +202,19 @@ impl Record {
         self.labels.clone_from(&check.labels);
     }
 
+    /// Lets go of what is least missed, should it be too long to keep: a check must not stand still for that.
+    pub(super) fn fit(&mut self) {
+        while self.text().len() > limits::MAX_DOCUMENT_TEXT {
+            if self.transitions.pop_front().is_some() || self.latencies_ms.pop_front().is_some() {
+                continue;
+            }
+            if self.outbox.len() <= limits::MAX_CHECK_ALERTS {
+                return;
+            }
+            self.outbox.remove(0);
+        }
+    }
+
     fn good(&mut self, check: &Check, then: Health) -> Health {
         self.failures = 0;
         self.successes = self.successes.saturating_add(1);
@@ -357,6 +370,45 @@ mod tests {
         let newer = record.text().replacen("\"v\":1", "\"v\":2", 1);
         assert_eq!(Record::read(&newer).expect_err("newer").kind(), ErrorKind::Layout);
         assert_eq!(Record::read("{}").expect_err("none").kind(), ErrorKind::Codec);
+    }
+
+    #[test]
+    fn a_record_fits_into_a_document_whatever_it_is_told() {
+        let nasty = "\"\\".repeat(limits::MAX_HEALTH_REASON / 2);
+        let mut record = Record::new(at(0));
+        for number in 1..100 {
+            let finding =
+                if number % 2 == 0 { Finding::Well } else { Finding::Poor(Reason::new(Cause::Answer, &nasty)) };
+            record.observe(&check(), &Look { finding, latency: Duration::from_secs(99_999) }, at(number));
+        }
+        let long = "x".repeat(limits::MAX_NAME);
+        record.labels =
+            (0..limits::MAX_HEALTH_LABELS).map(|number| (format!("{long}{number}"), long.clone())).collect();
+        record.target = "t".repeat(limits::MAX_HEALTH_TEXT);
+        let rule = crate::alert::Rule { flaps: limits::MAX_ALERT_FLAPS, ..crate::alert::Rule::default() };
+        for alert in 0..limits::MAX_CHECK_ALERTS {
+            let memory = record.alerts.entry(format!("{alert}{}", "a".repeat(limits::MAX_ALERT_NAME - 1))).or_default();
+            for turn in 0..200 {
+                let health = if turn % 2 == 0 { Health::Unhealthy } else { Health::Healthy };
+                rule.decide(memory, health, Timestamp::from_millis(4_000_000_000_000 + turn));
+            }
+        }
+        for number in 0..limits::MAX_HEALTH_OUTBOX {
+            record.outbox.push(Notice {
+                alert: "a".repeat(limits::MAX_ALERT_NAME),
+                check: "c".repeat(limits::MAX_ALERT_NAME),
+                kind: crate::alert::NoticeKind::Flapping,
+                health: Health::Unhealthy,
+                since: at(4_000_000_000),
+                at: at(4_000_000_000 + number as i64),
+                reason: Some(nasty.clone()),
+                labels: BTreeMap::new(),
+            });
+        }
+        record.fit();
+        assert!(record.text().len() <= limits::MAX_DOCUMENT_TEXT, "{} bytes", record.text().len());
+        assert_eq!(record.outbox.len(), limits::MAX_HEALTH_OUTBOX, "no notice had to give way");
+        assert_eq!(Record::read(&record.text()).expect("reads"), record);
     }
 
     #[test]
