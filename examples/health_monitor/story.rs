@@ -62,7 +62,7 @@ pub(crate) async fn play(url: Option<String>) -> Result<()> {
             (0..2).try_for_each(|_| stage.start(&["scheduler"]))?;
         }
     }
-    println!("{} processes watch {} targets", stage.processes.len(), EXPECTED.len());
+    println!("targets: {}, processes that watch them: {}", EXPECTED.len(), stage.processes.len());
     for (name, health) in EXPECTED {
         stage.wait_until(name, health, EVERY * 3 + TIMEOUT).await?;
     }
