@@ -121,15 +121,7 @@ impl Config {
         self.file.as_ref().map(|(path, _)| path.as_path())
     }
 
-    /// Takes note of a text of the file that is not in force, as it is refused.
-    #[cfg(feature = "scheduler")]
-    pub(crate) fn refuse(&mut self, text: String) {
-        if let Some((_, present)) = &mut self.file {
-            *present = text;
-        }
-    }
-
-    /// The text of the file that was read last.
+    /// The text of the file that was read.
     #[cfg(feature = "scheduler")]
     pub(crate) fn text(&self) -> Option<&str> {
         self.file.as_ref().map(|(_, text)| text.as_str())

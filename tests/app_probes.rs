@@ -32,15 +32,14 @@ fn get(address: &str, path: &str) -> (u16, String) {
     (status, answer.split_once("\r\n\r\n").expect("a body").1.to_owned())
 }
 
-fn until(address: &str, status: u16) -> String {
+/// Asks again and again until the answer is that it can work.
+fn until_ready(address: &str) -> String {
     let begun = Instant::now();
     loop {
-        let (found, body) = get(address, "/readyz");
-        if found == status {
-            return body;
+        match get(address, "/readyz") {
+            (200, body) => return body,
+            (status, body) => assert!(begun.elapsed() < LONG, "{status}: {body}"),
         }
-        assert!(begun.elapsed() < LONG, "{found}: {body}");
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -50,14 +49,17 @@ fn a_process_without_its_broker_lives_and_is_not_ready() {
     let mut server = RedisServer::start();
     let (both, address) = start(&folder, &server.url(), &["worker", "--scheduler"]);
     assert_eq!(get(&address, "/healthz"), (200, "alive\n".to_owned()));
-    assert_eq!(until(&address, 200), "ready\n");
+    assert_eq!(until_ready(&address), "ready\n");
     assert_eq!(get(&address, "/").0, 404);
     server.kill();
-    let told = until(&address, 503);
+    both.wait_for_line(|line| line.contains("the worker is not ready"), LONG);
+    let (status, told) = get(&address, "/readyz");
+    assert_eq!(status, 503);
     assert!(told.contains("has succeeded") || told.contains("was not answered"), "{told}");
     assert_eq!(get(&address, "/healthz").0, 200);
     server.restart();
-    assert_eq!(until(&address, 200), "ready\n");
+    both.wait_for_line(|line| line.contains("the worker is ready"), LONG);
+    assert_eq!(until_ready(&address), "ready\n");
     both.terminate();
     assert!(both.wait_for_exit(LONG).success());
 }
@@ -68,7 +70,7 @@ fn a_scheduler_is_ready_whether_or_not_it_leads() {
     let url = format!("sqlite://{}", folder.file("tasks.db").display());
     let (first, leads) = start(&folder, &url, &["scheduler"]);
     let (second, follows) = start(&folder, &url, &["scheduler"]);
-    assert_eq!((until(&leads, 200), until(&follows, 200)), ("ready\n".to_owned(), "ready\n".to_owned()));
+    assert_eq!((until_ready(&leads), until_ready(&follows)), ("ready\n".to_owned(), "ready\n".to_owned()));
     for process in [first, second] {
         process.terminate();
         assert!(process.wait_for_exit(LONG).success());

@@ -14,15 +14,7 @@ const COPIES: u64 = 200;
 const BYTES: &[u8] = b" \n\"'[]{}=.,#\\-+09azAZ_\x00\x1b\x7f\xc3\xa9\xff";
 
 fn seeds() -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/config");
-    let mut seeds: Vec<_> = std::fs::read_dir(folder)
-        .expect("the folder exists")
-        .map(|entry| entry.expect("readable"))
-        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), std::fs::read(entry.path()).expect("readable")))
-        .collect();
-    seeds.sort();
-    assert!(seeds.len() > 20, "there are seeds");
-    seeds
+    taskq_test_support::seeds(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/config"))
 }
 
 fn parse(bytes: &[u8]) -> Result<Config, String> {

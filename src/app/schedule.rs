@@ -158,20 +158,21 @@ pub(super) async fn run(config: &Config, command: ScheduleCommand) -> Result<Exi
 
 /// The entry of a name, which one queue may have, or of a queue and a name.
 async fn resolve(entries: &Entries, text: &str) -> Result<EntryView> {
-    let all = entries.all().await?;
     let is_it = |view: &EntryView| view.id().to_string() == text || view.id().name.as_str() == text;
-    let nearest = || {
-        let names = all.iter().map(|view| view.id().to_string());
-        let distance = |id: &String| strsim::levenshtein(id.rsplit('/').next().unwrap_or(id), text);
-        names.min_by_key(distance).map_or_else(String::new, |id| format!("; the nearest one is {id}"))
-    };
-    let fits: Vec<_> = all.iter().filter(|view| is_it(view)).map(|view| view.id().clone()).collect();
-    match fits.as_slice() {
-        [] => Err(no_entry(text, format!("there is none of this name{}", nearest()))),
-        [id] => Ok(entries.find(id).await?.ok_or_else(|| no_entry(text, "it has just been removed".to_owned()))?),
-        several => {
-            let names: Vec<_> = several.iter().map(ToString::to_string).collect();
-            Err(no_entry(text, format!("several queues have one; say which: {}", names.join(", "))))
+    let (mut fits, others): (Vec<_>, Vec<_>) = entries.all().await?.into_iter().partition(is_it);
+    match (fits.pop(), fits.as_slice()) {
+        (Some(view), []) => Ok(view),
+        (Some(last), several) => {
+            let names = several.iter().chain([&last]).map(|view| view.id().to_string());
+            let names = names.collect::<Vec<_>>().join(", ");
+            Err(no_entry(text, format!("several queues have one; say which: {names}")))
+        }
+        (None, _) => {
+            let names = others.iter().map(|view| view.id().to_string());
+            let distance = |id: &String| strsim::levenshtein(id.rsplit('/').next().unwrap_or(id), text);
+            let nearest =
+                names.min_by_key(distance).map_or_else(String::new, |id| format!("; the nearest one is {id}"));
+            Err(no_entry(text, format!("there is none of this name{nearest}")))
         }
     }
 }

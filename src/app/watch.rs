@@ -65,6 +65,8 @@ pub(super) struct Watch {
     config: Config,
     /// What was looked at last.
     seen: String,
+    /// What was taken or refused last.
+    judged: String,
     /// Whether it was told that the file is away.
     is_missed: bool,
     followers: Followers,
@@ -75,7 +77,8 @@ impl Watch {
     pub(super) fn start(common: &Common, config: Config, clock: Clock, followers: Followers) {
         let Some(file) = config.file().map(PathBuf::from) else { return };
         let seen = config.text().unwrap_or_default().to_owned();
-        let watch = Self { common: common.clone(), file, config, seen, is_missed: false, followers };
+        let (judged, common) = (seen.clone(), common.clone());
+        let watch = Self { common, file, config, seen, judged, is_missed: false, followers };
         drop(clock.clone().spawn("configuration watch", watch.run(clock)));
     }
 
@@ -106,8 +109,7 @@ impl Watch {
         self.is_missed = false;
         let is_settled = text == self.seen;
         self.seen = text;
-        let is_new = self.config.text() != Some(self.seen.as_str());
-        if was_told || (is_settled && is_new) {
+        if was_told || (is_settled && self.seen != self.judged) {
             self.reload();
             #[cfg(feature = "health")]
             if let Some(janitor) = &mut self.followers.janitor {
@@ -127,8 +129,8 @@ impl Watch {
     }
 
     fn reload(&mut self) {
-        let text = self.seen.clone();
-        let read = Config::from_parts(Some((self.file.clone(), text)), std::env::vars());
+        self.judged.clone_from(&self.seen);
+        let read = Config::from_parts(Some((self.file.clone(), self.seen.clone())), std::env::vars());
         let read = read.map(|config| with_url(config, &self.common));
         match read.and_then(|config| self.followers.follow(&config).map(|()| config)) {
             Ok(config) => {
@@ -140,11 +142,7 @@ impl Watch {
                 }
                 self.config = config;
             }
-            Err(error) => {
-                tracing::error!(%error, "the configuration is refused; everything stays as it was");
-                // It is not told again for the same text.
-                self.config.refuse(self.seen.clone());
-            }
+            Err(error) => tracing::error!(%error, "the configuration is refused; everything stays as it was"),
         }
     }
 }

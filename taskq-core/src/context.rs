@@ -208,7 +208,7 @@ impl<App: 'static> Context<App> {
 fn app_of<App: 'static>(attempt: &AttemptContext) -> Option<&App> {
     let nothing: &'static (dyn Any + Send + Sync) = &();
     let also = || attempt.host.also(TypeId::of::<App>())?.downcast_ref();
-    attempt.host.app().downcast_ref().or_else(also).or_else(|| nothing.downcast_ref())
+    attempt.host.app().downcast_ref().or_else(|| nothing.downcast_ref()).or_else(also)
 }
 
 impl<App> Context<App> {

@@ -11,18 +11,11 @@ use taskq_core::{
     TaskName, Timestamp, Unique, limits,
     seal::{Seal, Signature},
 };
+use taskq_test_support::{corrupt, seeds as corpus};
 
 /// The seeds of a folder, by name.
 fn seeds(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(folder);
-    let mut seeds: Vec<_> = std::fs::read_dir(path)
-        .expect("the folder exists")
-        .map(|entry| entry.expect("readable"))
-        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), std::fs::read(entry.path()).expect("readable")))
-        .collect();
-    seeds.sort();
-    assert!(seeds.len() > 20, "{folder} has seeds");
-    seeds
+    corpus(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(folder))
 }
 
 /// A seed with a few bytes changed, put in or taken out.
@@ -32,14 +25,7 @@ fn mutated(folder: &'static str) -> impl Strategy<Value = Vec<u8>> {
     (prop::sample::select(seeds), prop::collection::vec(change, 0..8)).prop_map(|(mut bytes, changes)| {
         for (place, byte, how) in changes {
             let at = place.index(bytes.len() + 1);
-            match how {
-                0 => bytes.insert(at, byte),
-                1 if at < bytes.len() => bytes[at] = byte,
-                2 if at < bytes.len() => drop(bytes.remove(at)),
-                // Parts of a seed once more, elsewhere.
-                3 => bytes.extend_from_within(at.saturating_sub(usize::from(byte))..at),
-                _ => {}
-            }
+            corrupt(&mut bytes, at, byte, how);
         }
         bytes
     })

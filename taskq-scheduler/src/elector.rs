@@ -46,7 +46,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use taskq_core::{Elected, Error, ErrorKind, FencingToken, Leader, Renewal, Result, Standing, Timestamp, limits};
+use taskq_core::{
+    Connection, Elected, Error, ErrorKind, FencingToken, Leader, Renewal, Result, Standing, Timestamp, limits,
+    own_thread::OwnThread,
+};
 
 use crate::shared::{Pauses, Phase, Shared};
 
@@ -71,58 +74,11 @@ impl Leadership {
     }
 }
 
-/// A running elector.
-#[derive(Debug)]
-pub(crate) enum Elector {
-    Thread(std::thread::JoinHandle<()>),
-    Loop(tokio::task::JoinHandle<()>),
-}
-
-impl Elector {
-    /// Starts it; returns when the connection of its own is open.
-    pub(crate) async fn start(shared: Arc<Shared>) -> Result<Self> {
-        if shared.clock.is_simulated() {
-            let leader = shared.connection.open_another().await?.leader().clone();
-            let clock = shared.clock.clone();
-            return Ok(Self::Loop(clock.spawn("elector", run(shared, leader))));
-        }
-        let (say_opened, opened) = tokio::sync::oneshot::channel();
-        let body = move || {
-            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime,
-                Err(error) => return drop(say_opened.send(Err(cannot_start(error)))),
-            };
-            runtime.block_on(async move {
-                match shared.connection.open_another().await {
-                    Ok(own) => {
-                        // If nobody listens any more, the start was given up, and `run` ends with it.
-                        drop(say_opened.send(Ok(())));
-                        run(shared, own.leader().clone()).await;
-                    }
-                    Err(error) => drop(say_opened.send(Err(error))),
-                }
-            });
-        };
-        let thread = std::thread::Builder::new().name("taskq-elector".to_owned()).spawn(body).map_err(cannot_start)?;
-        opened.await.map_err(|_| cannot_start("its thread ended"))??;
-        Ok(Self::Thread(thread))
-    }
-
-    /// Waits for its end, which the scheduler has announced.
-    pub(crate) async fn ended(self) {
-        let panicked = match self {
-            Self::Loop(handle) => handle.await.is_err(),
-            // It ends within one call of its broker; the wait is short and happens once.
-            Self::Thread(thread) => tokio::task::spawn_blocking(|| thread.join().is_err()).await.unwrap_or(true),
-        };
-        if panicked {
-            tracing::error!("the elector panicked");
-        }
-    }
-}
-
-fn cannot_start(error: impl Into<taskq_core::BoxError>) -> Error {
-    Error::new(ErrorKind::Internal, "start", "elector").because(error)
+/// Starts it; returns when the connection of its own is open.
+pub(crate) async fn start(shared: Arc<Shared>) -> Result<OwnThread> {
+    let connection = shared.connection.clone();
+    let body = async move |own: Connection| run(shared, own.leader().clone()).await;
+    OwnThread::start("elector", &connection, body).await
 }
 
 /// The loop: stand, lead or wait, and stand again.

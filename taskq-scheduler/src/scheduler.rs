@@ -2,13 +2,13 @@
 
 use std::{fmt, future::Future, sync::Arc};
 
-use taskq_core::{Connection, Invocation, Result, limits, signals::Stops};
+use taskq_core::{Connection, Invocation, Result, limits, own_thread::OwnThread, signals::Stops};
 use tokio::task::JoinHandle;
 
 use crate::{
     Entry, Schedule, Tally,
     declaration::Declaration,
-    elector::Elector,
+    elector,
     shared::{Phase, Shared},
     ticker,
 };
@@ -88,7 +88,7 @@ impl SchedulerBuilder {
         let declaration = Declaration::new(&self.connection, self.entries, self.file)?;
         let entries = declaration.len();
         let shared = Arc::new(Shared::new(self.connection, declaration));
-        let elector = Elector::start(Arc::clone(&shared)).await?;
+        let elector = elector::start(Arc::clone(&shared)).await?;
         let ticker = shared.clock.spawn("ticker", ticker::run(Arc::clone(&shared)));
         let supervisor = shared.clock.spawn("supervisor", supervise(Arc::clone(&shared), elector, ticker));
         tracing::info!(candidate = %shared.candidate, entries, at = shared.connection.address(), "scheduler started");
@@ -128,7 +128,7 @@ impl fmt::Debug for SchedulerBuilder {
 }
 
 /// Waits for the end of the ticks, then hands over. A ticker that panicked must not keep others from leading.
-async fn supervise(shared: Arc<Shared>, elector: Elector, ticker: JoinHandle<()>) {
+async fn supervise(shared: Arc<Shared>, elector: OwnThread, ticker: JoinHandle<()>) {
     if ticker.await.is_err() {
         tracing::error!("the ticker panicked; the scheduler ends");
     }

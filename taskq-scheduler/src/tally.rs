@@ -1,6 +1,6 @@
 //! What a scheduler did, in numbers.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use taskq_core::counter::Counter;
 
 /// What a scheduler did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,19 +19,6 @@ pub struct Tally {
     pub broker_errors: u64,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    fn read(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// The same, while it counts.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -46,12 +33,12 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) fn tally(&self) -> Tally {
         Tally {
-            elected: self.elected.read(),
-            enqueued: self.enqueued.read(),
-            not_enqueued: self.not_enqueued.read(),
-            skipped: self.skipped.read(),
-            fenced: self.fenced.read(),
-            broker_errors: self.broker_errors.read(),
+            elected: self.elected.get(),
+            enqueued: self.enqueued.get(),
+            not_enqueued: self.not_enqueued.get(),
+            skipped: self.skipped.get(),
+            fenced: self.fenced.get(),
+            broker_errors: self.broker_errors.get(),
         }
     }
 }

@@ -1,6 +1,4 @@
 //! Renews this worker's leases, from a thread and a connection of its own: nothing that bodies do can delay it.
-//!
-//! Under a simulated clock it is a loop like the others.
 
 use std::sync::Arc;
 
@@ -10,64 +8,15 @@ use taskq_core::{
     bug::Bug,
     id::Owner,
     limits,
+    own_thread::OwnThread,
 };
 
 use crate::{readiness, worker::Shared};
 
-/// A running heartbeat.
-#[derive(Debug)]
-pub(crate) enum Heartbeat {
-    Thread(std::thread::JoinHandle<()>),
-    Loop(tokio::task::JoinHandle<()>),
-}
-
-impl Heartbeat {
-    /// Starts beating; returns when the connection of its own is open.
-    pub(crate) async fn start(shared: Arc<Shared>, connection: &Connection) -> Result<Self> {
-        if shared.clock.is_simulated() {
-            let broker = connection.open_another().await?.broker().clone();
-            let clock = shared.clock.clone();
-            return Ok(Self::Loop(clock.spawn("heartbeat", run(shared, broker))));
-        }
-        let (say_opened, opened) = tokio::sync::oneshot::channel();
-        let connection = connection.clone();
-        let body = move || {
-            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime,
-                Err(error) => return drop(say_opened.send(Err(cannot_start(error)))),
-            };
-            runtime.block_on(async move {
-                match connection.open_another().await {
-                    Ok(own) => {
-                        // If nobody listens any more, the worker's start was given up, and `run` ends with it.
-                        drop(say_opened.send(Ok(())));
-                        run(shared, own.broker().clone()).await;
-                    }
-                    Err(error) => drop(say_opened.send(Err(error))),
-                }
-            });
-        };
-        let thread =
-            std::thread::Builder::new().name("taskq-heartbeat".to_owned()).spawn(body).map_err(cannot_start)?;
-        opened.await.map_err(|_| cannot_start("its thread ended"))??;
-        Ok(Self::Thread(thread))
-    }
-
-    /// Waits for its end, which the worker has announced.
-    pub(crate) async fn ended(self) {
-        let panicked = match self {
-            Self::Loop(handle) => handle.await.is_err(),
-            // It ends within one call of its broker; the wait is short and happens once.
-            Self::Thread(thread) => tokio::task::spawn_blocking(|| thread.join().is_err()).await.unwrap_or(true),
-        };
-        if panicked {
-            tracing::error!("the heartbeat panicked");
-        }
-    }
-}
-
-fn cannot_start(error: impl Into<taskq_core::BoxError>) -> Error {
-    Error::new(ErrorKind::Internal, "start", "heartbeat").because(error)
+/// Starts beating; returns when the connection of its own is open.
+pub(crate) async fn start(shared: Arc<Shared>, connection: &Connection) -> Result<OwnThread> {
+    let body = async move |own: Connection| run(shared, own.broker().clone()).await;
+    OwnThread::start("heartbeat", connection, body).await
 }
 
 /// The loop: beat, act on the answers, sleep for as long as the lease allows.

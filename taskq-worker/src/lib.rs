@@ -14,6 +14,7 @@ mod worker;
 mod attempts;
 mod batch;
 mod fetcher;
+mod handle;
 mod heartbeat;
 mod lane;
 mod plain;
@@ -27,8 +28,9 @@ mod sweeper;
 mod tally;
 mod terms;
 
+pub use handle::{Pulse, Stopper, WorkerHandle};
 pub use lane::Order;
 pub use readiness::Readiness;
 pub use registry::check_tasks;
 pub use tally::Tally;
-pub use worker::{Pulse, Stopper, Worker, WorkerBuilder, WorkerHandle};
+pub use worker::{Worker, WorkerBuilder};

@@ -1,6 +1,6 @@
 //! What a worker did, counted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use taskq_core::counter::Counter;
 
 /// Counts since the worker was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,19 +49,6 @@ pub(crate) struct Counters {
     pub(crate) unclear: Counter,
     pub(crate) leases_lost: Counter,
     pub(crate) broker_errors: Counter,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 impl Counters {

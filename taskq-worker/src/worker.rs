@@ -18,6 +18,7 @@ use taskq_core::{
     bug::Planted,
     id::Owner,
     limits,
+    own_thread::OwnThread,
     retry::{fraction, scramble},
     signals::Stops,
     task::AppType,
@@ -27,11 +28,12 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use crate::{
     attempts::Attempts,
     fetcher::Fetcher,
-    heartbeat::Heartbeat,
+    handle::WorkerHandle,
+    heartbeat,
     lane::{Lane, Order},
     plain::PlainThreads,
     progress::{self, Reports},
-    readiness::{self, Ears, Readiness},
+    readiness::Ears,
     registry::{self, Registry},
     settler::{self, Finished},
     shutdown::{self, Ended, Phase, Phases},
@@ -222,14 +224,14 @@ impl WorkerBuilder {
         let connection = self.connection.clone();
         let (shared, finished) = self.check()?;
         join_all(&shared).await?;
-        let heartbeat = Heartbeat::start(Arc::clone(&shared), &connection).await?;
+        let heartbeat = heartbeat::start(Arc::clone(&shared), &connection).await?;
         let now = shared.clock.monotonic();
         shared.ears.heartbeat.heard(now);
         shared.lanes.iter().for_each(|lane| lane.ear.heard(now));
         let loops = start_loops(&shared, finished);
         let supervisor = shared.clock.spawn("supervisor", supervise(Arc::clone(&shared), drain, heartbeat, loops));
         tracing::info!(worker = %shared.terms.worker(), tasks = shared.registry.len(), at = connection.address(), "worker started");
-        Ok(WorkerHandle { shared, supervisor })
+        Ok(WorkerHandle::new(shared, supervisor))
     }
 
     /// Runs until `stop` returns, then drains.
@@ -420,7 +422,7 @@ impl Shared {
         }
     }
 
-    fn tally(&self) -> Tally {
+    pub(crate) fn tally(&self) -> Tally {
         self.counters.tally(self.plain.stuck())
     }
 
@@ -513,7 +515,7 @@ fn start_loops(shared: &Arc<Shared>, finished: mpsc::Receiver<Finished>) -> Loop
 }
 
 /// Waits for the wish to end, then ends everything in order.
-async fn supervise(shared: Arc<Shared>, drain: Duration, heartbeat: Heartbeat, loops: Loops) {
+async fn supervise(shared: Arc<Shared>, drain: Duration, heartbeat: OwnThread, loops: Loops) {
     shared.phases.reached(Phase::Draining).await;
     for fetcher in loops.fetchers {
         ended("fetcher", fetcher).await;
@@ -541,108 +543,5 @@ async fn supervise(shared: Arc<Shared>, drain: Duration, heartbeat: Heartbeat, l
 async fn ended(name: &'static str, handle: JoinHandle<()>) {
     if handle.await.is_err() {
         tracing::error!(name, "a loop of the worker panicked");
-    }
-}
-
-/// A running worker. Dropping it lets the worker run on; [`drain`](Self::drain) or [`abort`](Self::abort) end it.
-#[derive(Debug)]
-pub struct WorkerHandle {
-    shared: Arc<Shared>,
-    supervisor: JoinHandle<()>,
-}
-
-/// Ends a worker from elsewhere; see [`WorkerHandle::stopper`].
-#[derive(Clone, Debug)]
-pub struct Stopper(Phases);
-
-impl Stopper {
-    /// Claims no more and finishes what runs, within the drain bound.
-    pub fn drain(&self) {
-        self.0.reach(Phase::Draining);
-    }
-
-    /// Gives back what runs at once, without spending an attempt, and ends.
-    pub fn abort(&self) {
-        self.0.reach(Phase::Aborting);
-    }
-}
-
-impl WorkerHandle {
-    /// The id of this worker process.
-    pub fn id(&self) -> WorkerId {
-        self.shared.terms.worker()
-    }
-
-    /// Claims no more and finishes what runs, within the drain bound. Returns at once; [`ended`](Self::ended) waits.
-    pub fn drain(&self) {
-        self.stopper().drain();
-    }
-
-    /// Gives back what runs at once, without spending an attempt, and ends. Returns at once; [`ended`](Self::ended) waits.
-    pub fn abort(&self) {
-        self.stopper().abort();
-    }
-
-    /// Waits for SIGTERM or ctrl-c, then drains; a second signal aborts the drain.
-    pub async fn run(self, mut stops: Stops) -> Tally {
-        stops.next().await;
-        tracing::info!("draining; a second signal aborts");
-        self.drain();
-        let stopper = self.stopper();
-        let ended = self.ended();
-        tokio::pin!(ended);
-        tokio::select! {
-            biased;
-            tally = &mut ended => return tally,
-            () = stops.next() => stopper.abort(),
-        }
-        ended.await
-    }
-
-    /// What tells whether it can work, for another task or thread.
-    pub fn pulse(&self) -> Pulse {
-        Pulse(Arc::clone(&self.shared))
-    }
-
-    /// What ends this worker, for another task or thread.
-    pub fn stopper(&self) -> Stopper {
-        Stopper(self.shared.phases.clone())
-    }
-
-    /// What it did so far.
-    pub fn tally(&self) -> Tally {
-        self.shared.tally()
-    }
-
-    /// Whether it can work: for health checks of whatever runs it. It is not ready when claims have failed for five
-    /// seconds, when nothing was heard from the broker for 45 s although slots are free, when its heartbeat has failed for a
-    /// lease, and when it ends. It logs when that changes.
-    pub fn readiness(&self) -> Readiness {
-        readiness::of(&self.shared)
-    }
-
-    /// Waits until it has ended: everything is settled or given back, and all its loops and threads have ended.
-    pub async fn ended(self) -> Tally {
-        if self.supervisor.await.is_err() {
-            tracing::error!("the worker's supervisor panicked");
-        }
-        self.shared.tally()
-    }
-}
-
-/// Tells whether a worker can work, as [`WorkerHandle::readiness`] does.
-#[derive(Clone)]
-pub struct Pulse(Arc<Shared>);
-
-impl Pulse {
-    /// Whether it can work.
-    pub fn readiness(&self) -> Readiness {
-        readiness::of(&self.0)
-    }
-}
-
-impl fmt::Debug for Pulse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pulse").field(&self.readiness()).finish()
     }
 }

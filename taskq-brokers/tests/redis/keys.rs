@@ -78,7 +78,7 @@ pub(crate) async fn schedules_come_and_go(connection: &Connection) {
     assert_eq!(schedules.put(author, &id, "text").await.expect("puts"), Written::Applied);
     let entry = schedules.entries(&queue(), None, 9).await.expect("lists").remove(0);
     let fire_time = FireTime(entry.cursor + Duration::from_millis(1));
-    tokio::time::sleep(Duration::from_millis(5)).await;
+    while connection.broker().now().await.expect("tells the time") < fire_time.0 {}
     let mut envelope = invocation().into_envelope().expect("valid");
     (envelope.id.key, envelope.own_id) = (id.name.tick_key(fire_time), true);
     let tick = Tick { name: id.name.clone(), cursor: entry.cursor, fire_time, envelopes: vec![envelope] };

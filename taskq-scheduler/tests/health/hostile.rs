@@ -6,34 +6,22 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use taskq_scheduler::health::Check;
+use taskq_test_support::{corrupt, seeds as corpus};
 
-/// The seeds of one kind, with their names.
+/// The seeds of a folder, by name.
 pub(crate) fn seeds(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(folder);
-    let mut seeds: Vec<_> = std::fs::read_dir(path)
-        .expect("the folder exists")
-        .map(|entry| entry.expect("readable"))
-        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), std::fs::read(entry.path()).expect("readable")))
-        .collect();
-    seeds.sort();
-    assert!(seeds.len() > 40, "there are seeds");
-    seeds
+    corpus(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(folder))
 }
 
 /// Seeds with a few bytes changed.
 pub(crate) fn mutated(folder: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
     let seeds: Vec<Vec<u8>> = seeds(folder).into_iter().map(|(_, seed)| seed).collect();
     let byte = prop_oneof![prop::sample::select(b"\"{}[]:,.-/@?#%0123456789aehsx\\".to_vec()), any::<u8>()];
-    let change = (any::<prop::sample::Index>(), byte, 0..3_u8);
+    let change = (any::<prop::sample::Index>(), byte, 0..4_u8);
     (prop::sample::select(seeds), prop::collection::vec(change, 0..6)).prop_map(|(mut bytes, changes)| {
         for (place, byte, how) in changes {
             let at = place.index(bytes.len() + 1);
-            match how {
-                0 => bytes.insert(at, byte),
-                1 if at < bytes.len() => bytes[at] = byte,
-                2 if at < bytes.len() => drop(bytes.remove(at)),
-                _ => {}
-            }
+            corrupt(&mut bytes, at, byte, how);
         }
         bytes
     })

@@ -32,11 +32,13 @@ mod fault_proxy;
 mod pid_file;
 mod printed_lines;
 
+mod corpus;
 mod example_program;
 mod temp_folder;
 
 pub use certificates::Certificates;
 pub use child_process::ChildProcess;
+pub use corpus::{corrupt, seeds};
 pub use example_program::example_program;
 pub use fault_proxy::{Fault, FaultProxy};
 pub use redis_connection::{RedisConnection, Reply};

@@ -15,7 +15,7 @@ struct App;
 /// Sends a message.
 ///
 /// ```
-/// assert!(true);
+/// let copies: u8 = Default::default();
 /// ```
 #[task]
 async fn send(ctx: &Context<App>, to: String, #[serde(default)] copies: u8) -> TaskResult<String> {
