@@ -6,6 +6,8 @@ extern crate self as taskq;
 mod connect;
 #[cfg(feature = "health")]
 mod engines;
+#[cfg(all(feature = "app", feature = "scheduler"))]
+mod nearest;
 
 #[cfg(feature = "app")]
 pub mod app;

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, Subcommand};
-use comfy_table::{Table, presets};
 use serde_json::json;
 use taskq_core::{BoxError, Error, ErrorKind, Result, Timestamp};
 use taskq_scheduler::{
@@ -11,8 +10,11 @@ use taskq_scheduler::{
     health::{Board, BoardRow, Check, Health},
 };
 
-use super::{output::say, schedule::shown};
-use crate::config::Config;
+use super::{
+    output::{say, say_table},
+    schedule::shown,
+};
+use crate::{config::Config, nearest::nearest};
 
 #[derive(Args, Debug)]
 pub(super) struct HealthArgs {
@@ -120,8 +122,7 @@ async fn remove(board: &Board, name: &str) -> Result<()> {
     if rows.iter().any(|row| row.name.as_str() == name) {
         return board.remove(name).await;
     }
-    let nearest = rows.iter().map(|row| row.name.as_str()).min_by_key(|known| strsim::levenshtein(known, name));
-    let nearest = nearest.map(|known| format!("; the nearest one is \"{known}\"")).unwrap_or_default();
+    let nearest = nearest(name, rows.iter().map(|row| row.name.as_str()));
     let subject = format!("\"{}\"", name.escape_debug());
     Err(Error::new(ErrorKind::InvalidInput, "remove check", subject)
         .because(format!("there is none of this name{nearest}")))
@@ -153,21 +154,19 @@ fn print(rows: &[BoardRow], now: Timestamp) {
         say("nothing is watched; add a table [health.NAME] to taskq.toml");
         return;
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["CHECK", "HEALTH", "SINCE", "LATENCY", "TARGET", "REASON"]);
-    for row in rows {
+    let cells = |row: &BoardRow| {
         let record = row.record.as_ref();
         let latency = record.and_then(|record| record.median_latency());
-        table.add_row([
+        [
             row.name.to_string(),
             if row.is_paused { "paused".to_owned() } else { row.health.to_string() },
             record.map_or_else(String::new, |record| ago(now, record.since)),
             latency.map_or_else(String::new, |latency| format!("{} ms", latency.as_millis())),
             record.map_or_else(String::new, |record| format!("{} {}", record.kind, record.target)),
             reason(row),
-        ]);
-    }
-    table.to_string().lines().for_each(|line| say(line.trim()));
+        ]
+    };
+    say_table(["CHECK", "HEALTH", "SINCE", "LATENCY", "TARGET", "REASON"], rows.iter().map(cells));
 }
 
 fn reason(row: &BoardRow) -> String {

@@ -35,7 +35,10 @@ impl Pulses {
 /// Takes the address, if there is one: before anything is started that would be torn off if it is taken.
 pub(super) async fn bind(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
     let Some(address) = address else { return Ok(None) };
-    let taken = |error: std::io::Error| Error::new(ErrorKind::Config, "listen at", address).because(error);
+    let taken = |error: std::io::Error| {
+        let cure = format!("{error}; name another address, or end whoever listens there");
+        Error::new(ErrorKind::Config, "listen at", address).because(cure)
+    };
     TcpListener::bind(address).await.map(Some).map_err(taken)
 }
 

@@ -3,14 +3,16 @@
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, Subcommand};
-use comfy_table::{Table, presets};
 use serde_json::json;
 use taskq_core::{BoxError, Error, ErrorKind, Registration, Result, Timestamp};
 use taskq_scheduler::{Entries, Entry, EntryView};
 use toml::Value;
 
-use super::output::say;
-use crate::config::{Config, schedule::ScheduledTask};
+use super::output::{say, say_table};
+use crate::{
+    config::{Config, schedule::ScheduledTask},
+    nearest::nearest,
+};
 
 /// How many fire times `show` tells.
 const UPCOMING: usize = 10;
@@ -168,10 +170,7 @@ async fn resolve(entries: &Entries, text: &str) -> Result<EntryView> {
             Err(no_entry(text, format!("several queues have one; say which: {names}")))
         }
         (None, _) => {
-            let names = others.iter().map(|view| view.id().to_string());
-            let distance = |id: &String| strsim::levenshtein(id.rsplit('/').next().unwrap_or(id), text);
-            let nearest =
-                names.min_by_key(distance).map_or_else(String::new, |id| format!("; the nearest one is {id}"));
+            let nearest = nearest(text, others.iter().map(|view| view.id().name.as_str()));
             Err(no_entry(text, format!("there is none of this name{nearest}")))
         }
     }
@@ -278,20 +277,17 @@ fn list(all: &[EntryView], is_json: bool) {
         say("nothing is scheduled");
         return;
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["ENTRY", "SCHEDULE", "TASK", "FROM", "LAST", "NEXT"]);
-    for view in all {
-        table.add_row([
+    let cells = |view: &EntryView| {
+        [
             view.id().to_string(),
             view.schedule().map_or_else(|| "cannot be read".to_owned(), ToString::to_string),
             view.task().map(ToString::to_string).unwrap_or_default(),
             view.origin().to_string(),
             view.last_fired().map_or_else(|| "never".to_owned(), |tick| shown(tick.0)),
             next(view),
-        ]);
-    }
-    // The style puts a blank before each cell; none of the list's begins with one.
-    table.to_string().lines().for_each(|line| say(line.trim()));
+        ]
+    };
+    say_table(["ENTRY", "SCHEDULE", "TASK", "FROM", "LAST", "NEXT"], all.iter().map(cells));
 }
 
 fn next(view: &EntryView) -> String {

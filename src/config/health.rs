@@ -14,6 +14,7 @@ use super::{
     settings::{Setting, Settings},
     wrong,
 };
+use crate::nearest::nearest;
 
 /// The tables, read. Whether a task that one names exists is checked by a program that has tasks.
 #[derive(Clone, Debug, Default)]
@@ -93,8 +94,7 @@ impl HealthTables {
         for (keys, alert) in self.alerts.values() {
             for pattern in alert.rule.checks.iter().filter(|pattern| !pattern.contains('*')) {
                 if !self.checks.contains_key(pattern) {
-                    let nearest = self.checks.keys().min_by_key(|name| strsim::levenshtein(name, pattern));
-                    let nearest = nearest.map(|name| format!("; the nearest one is \"{name}\"")).unwrap_or_default();
+                    let nearest = nearest(pattern, self.checks.keys());
                     let cure = format!("names \"{pattern}\", and there is no [health.{pattern}]{nearest}");
                     return Err(keys.place_of("checks").wrong(cure));
                 }

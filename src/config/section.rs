@@ -6,6 +6,7 @@ use taskq_core::{Error, Registration, Result};
 use toml::Value;
 
 use super::settings::{Setting, Settings};
+use crate::nearest::nearest;
 
 /// The keys of one named table.
 #[derive(Clone, Debug)]
@@ -88,7 +89,6 @@ pub(super) fn task_named<'a>(
     if let Some(task) = tasks.iter().find(|task| task.name == name) {
         return Ok(Some(task));
     }
-    let nearest = tasks.iter().min_by_key(|task| strsim::levenshtein(task.name, name));
-    let nearest = nearest.map(|task| format!("; the nearest one is \"{}\"", task.name)).unwrap_or_default();
+    let nearest = nearest(name, tasks.iter().map(|task| task.name));
     Err(refuse(format!("\"{name}\", which this program does not have{nearest}")))
 }
