@@ -7,7 +7,8 @@ use std::{
 
 use taskq_core::{
     Accepted, CancelAnswer, Envelope, Payload, QueueName, Snapshot, State, TaskId, TaskKey, Timestamp, UniqueUntil,
-    broker::{Claimed, Ending, Purge, PurgeAnswer, Settled, Settlement},
+    broker::{Claimed, Ending, Settled, Settlement},
+    control::{Purge, PurgeAnswer},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
     invocation::{Expiry, Start},
     limits,
@@ -137,6 +138,7 @@ impl Checker {
             Event::Left { owner, queue } => self.left(moment, *owner, queue),
             Event::Cancelled { id, answer } => self.cancelled(moment, id, *answer),
             Event::Replayed { id } => self.replayed(moment, id),
+            Event::RanNow { id } => self.ran_now(moment, id),
             Event::Dropped { id } => {
                 self.tasks.remove(id);
             }
@@ -552,6 +554,12 @@ impl Checker {
     fn replayed(&mut self, moment: Moment, id: &TaskId) {
         if let Some(task) = self.tasks.get_mut(id) {
             (task.attempts, task.deliveries, task.cancel_asked, task.expires) = (0, 0, false, None);
+            task.place = Place::Waiting { due: moment.now };
+        }
+    }
+
+    fn ran_now(&mut self, moment: Moment, id: &TaskId) {
+        if let Some(task) = self.tasks.get_mut(id) {
             task.place = Place::Waiting { due: moment.now };
         }
     }

@@ -341,6 +341,7 @@ impl World {
             leader: Arc::clone(self.broker.leader()),
             schedules: Arc::clone(self.broker.schedules()),
             documents: Arc::clone(self.broker.documents()),
+            fleet: Arc::clone(self.broker.fleet()),
             inspect: Arc::clone(self.broker.inspect()),
             control: Arc::clone(self.broker.control()),
         }

@@ -8,7 +8,8 @@ use std::{
 
 use taskq_core::{
     Accepted, CancelAnswer, Clock, Envelope, QueueName, Snapshot, TaskId, Timestamp,
-    broker::{Claimed, Ending, Purge, PurgeAnswer, Settled, Settlement},
+    broker::{Claimed, Ending, Settled, Settlement},
+    control::{Purge, PurgeAnswer},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
 };
 
@@ -83,6 +84,10 @@ pub(super) enum Event {
     },
     /// An operator made a dead letter ready again.
     Replayed {
+        id: TaskId,
+    },
+    /// An operator did not wait until a task was due.
+    RanNow {
         id: TaskId,
     },
     /// An operator threw a dead letter away.
@@ -216,6 +221,7 @@ impl Event {
             Self::Left { owner, queue } => format!("leave {queue} term {}", owner.term),
             Self::Cancelled { id, answer } => format!("cancel {}: {answer:?}", names.of(id)),
             Self::Replayed { id } => format!("replay {}", names.of(id)),
+            Self::RanNow { id } => format!("run {} now", names.of(id)),
             Self::Dropped { id } => format!("drop {}", names.of(id)),
             Self::Purged { queue, what, answer } => format!("purge {queue} {what:?}: {answer:?}"),
             Self::Seen { id, snapshot } => {

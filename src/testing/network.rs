@@ -16,14 +16,12 @@ use std::{
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use taskq_core::{
-    Accepted, Author, CancelAnswer, CandidateId, Capabilities, Clock, Connection, Counts, DeadLetter, Document,
-    DocumentId, DocumentName, Documents, EntryId, EntryName, Envelope, Error, ErrorKind, FencingToken, Fired, Leader,
-    Mark, Progress, QueueName, Renewal, Result, Saved, Schedules, Snapshot, Standing, StoredEntry, TaskId, TaskKey,
-    Tick, Timestamp, Version, Written,
-    broker::{
-        BeatAnswer, Broker, ClaimAnswer, Claimed, Control, Inspect, Purge, PurgeAnswer, Settled, Settlement,
-        SweepAnswer,
-    },
+    Accepted, Author, CancelAnswer, CandidateId, Capabilities, Clock, Connection, Control, Counts, DeadLetter,
+    Document, DocumentId, DocumentName, Documents, EntryId, EntryName, Envelope, Error, ErrorKind, FencingToken, Fired,
+    Fleet, Incumbent, Inspect, Leader, Mark, Member, MemberId, PageToken, Progress, Purge, PurgeAnswer, QueueName,
+    QueueView, Renewal, Request, Result, Saved, Schedules, Shelf, Snapshot, Standing, StoredEntry, TaskId, TaskKey,
+    TaskPage, TaskView, Tick, Timestamp, Version, Written,
+    broker::{BeatAnswer, Broker, ClaimAnswer, Claimed, Settled, Settlement, SweepAnswer},
     connection::Opener,
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
 };
@@ -345,6 +343,28 @@ impl Inspect for Wire {
         self.watch("count tasks of", self.recorder.counts(queue)).await
     }
 
+    async fn queue(&self, queue: &QueueName) -> Result<QueueView> {
+        self.watch("look at", self.recorder.inspect.queue(queue)).await
+    }
+
+    async fn tasks(
+        &self,
+        queue: &QueueName,
+        shelf: Shelf,
+        after: Option<&PageToken>,
+        count: usize,
+    ) -> Result<TaskPage> {
+        self.watch("list tasks of", self.recorder.inspect.tasks(queue, shelf, after, count)).await
+    }
+
+    async fn task(&self, id: &TaskId) -> Result<Option<TaskView>> {
+        self.watch("look at", self.recorder.inspect.task(id)).await
+    }
+
+    async fn unique_holder(&self, queue: &QueueName, unique: &str) -> Result<Option<TaskKey>> {
+        self.watch("look for a unique key in", self.recorder.inspect.unique_holder(queue, unique)).await
+    }
+
     async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
         self.watch("list dead letters of", self.recorder.dead_letters(queue, after, count)).await
     }
@@ -360,6 +380,21 @@ impl Control for Wire {
     async fn drop_dead(&self, id: &TaskId) -> Result<bool> {
         let wanted = id.clone();
         self.call("drop", move |broker| Box::pin(async move { broker.drop_dead(&wanted).await })).await
+    }
+
+    async fn run_now(&self, id: &TaskId) -> Result<bool> {
+        let wanted = id.clone();
+        self.call("run now", move |broker| Box::pin(async move { broker.run_now(&wanted).await })).await
+    }
+
+    async fn pause(&self, queue: &QueueName) -> Result<bool> {
+        let name = queue.clone();
+        self.call("pause", move |broker| Box::pin(async move { broker.pause(&name).await })).await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<bool> {
+        let name = queue.clone();
+        self.call("resume", move |broker| Box::pin(async move { broker.resume(&name).await })).await
     }
 
     async fn purge(&self, queue: &QueueName, what: Purge, limit: usize) -> Result<PurgeAnswer> {
@@ -387,6 +422,30 @@ impl Leader for Wire {
 
     async fn vacated(&self, bound: Duration) -> Result<()> {
         self.watch("wait for the leadership of", self.recorder.leader.vacated(bound)).await
+    }
+
+    async fn incumbent(&self) -> Result<Option<Incumbent>> {
+        self.watch("find the leader of", self.recorder.leader.incumbent()).await
+    }
+}
+
+/// Reports decide nothing, so no message of theirs is worth losing: they meet cuts alone.
+#[async_trait]
+impl Fleet for Wire {
+    async fn check_in(&self, member: MemberId, report: &str, kept: Duration) -> Result<Option<Request>> {
+        self.watch("check in at", self.recorder.fleet.check_in(member, report, kept)).await
+    }
+
+    async fn check_out(&self, member: MemberId) -> Result<()> {
+        self.watch("check out at", self.recorder.fleet.check_out(member)).await
+    }
+
+    async fn members(&self, after: Option<MemberId>, count: usize) -> Result<Vec<Member>> {
+        self.watch("list members of", self.recorder.fleet.members(after, count)).await
+    }
+
+    async fn ask(&self, member: MemberId, request: Request) -> Result<bool> {
+        self.watch("ask a member of", self.recorder.fleet.ask(member, request)).await
     }
 }
 

@@ -4,12 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use taskq_core::{
-    Accepted, CancelAnswer, Capabilities, Counts, DeadLetter, Documents, Envelope, ErrorKind, Leader, Progress,
-    QueueName, Result, Schedules, Snapshot, TaskId, TaskKey, Timestamp,
-    broker::{
-        BeatAnswer, Broker, ClaimAnswer, Claimed, Control, Inspect, Purge, PurgeAnswer, Settled, Settlement,
-        SweepAnswer,
-    },
+    Accepted, CancelAnswer, Capabilities, Control, Counts, DeadLetter, Documents, Envelope, ErrorKind, Fleet, Inspect,
+    Leader, PageToken, Progress, Purge, PurgeAnswer, QueueName, QueueView, Result, Schedules, Shelf, Snapshot, TaskId,
+    TaskKey, TaskPage, TaskView, Timestamp,
+    broker::{BeatAnswer, Broker, ClaimAnswer, Claimed, Settled, Settlement, SweepAnswer},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
 };
 
@@ -24,6 +22,7 @@ pub(super) struct Recorder {
     pub(super) leader: Arc<dyn Leader>,
     pub(super) schedules: Arc<dyn Schedules>,
     pub(super) documents: Arc<dyn Documents>,
+    pub(super) fleet: Arc<dyn Fleet>,
     pub(super) inspect: Arc<dyn Inspect>,
     pub(super) control: Arc<dyn Control>,
 }
@@ -155,6 +154,28 @@ impl Inspect for Recorder {
         self.inspect.counts(queue).await
     }
 
+    async fn queue(&self, queue: &QueueName) -> Result<QueueView> {
+        self.inspect.queue(queue).await
+    }
+
+    async fn tasks(
+        &self,
+        queue: &QueueName,
+        shelf: Shelf,
+        after: Option<&PageToken>,
+        count: usize,
+    ) -> Result<TaskPage> {
+        self.inspect.tasks(queue, shelf, after, count).await
+    }
+
+    async fn task(&self, id: &TaskId) -> Result<Option<TaskView>> {
+        self.inspect.task(id).await
+    }
+
+    async fn unique_holder(&self, queue: &QueueName, unique: &str) -> Result<Option<TaskKey>> {
+        self.inspect.unique_holder(queue, unique).await
+    }
+
     async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
         self.inspect.dead_letters(queue, after, count).await
     }
@@ -176,6 +197,22 @@ impl Control for Recorder {
             self.note(Event::Dropped { id: id.clone() });
         }
         Ok(dropped)
+    }
+
+    async fn run_now(&self, id: &TaskId) -> Result<bool> {
+        let moved = self.control.run_now(id).await?;
+        if moved {
+            self.note(Event::RanNow { id: id.clone() });
+        }
+        Ok(moved)
+    }
+
+    async fn pause(&self, queue: &QueueName) -> Result<bool> {
+        self.control.pause(queue).await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<bool> {
+        self.control.resume(queue).await
     }
 
     async fn purge(&self, queue: &QueueName, what: Purge, limit: usize) -> Result<PurgeAnswer> {

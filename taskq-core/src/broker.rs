@@ -5,7 +5,7 @@
 
 pub mod memory;
 
-use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -13,10 +13,9 @@ use crate::{
     clock::Timestamp,
     codec::Payload,
     context::Progress,
-    envelope::{Envelope, FailedAttempt},
+    envelope::Envelope,
     error::{Error, ErrorKind, Result},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
-    limits,
     state::{DeadReason, State},
 };
 
@@ -37,7 +36,7 @@ pub trait Broker: Debug + Send + Sync {
     ///
     /// A batch whose id was accepted before answers [`Accepted::Duplicate`] for all and changes nothing. Envelopes with
     /// their own id are looked up one by one: an id known in any state is a duplicate.
-    /// Nothing is accepted over [`limits::ENQUEUE_CHUNK`] envelopes.
+    /// Nothing is accepted over [`limits::ENQUEUE_CHUNK`](crate::limits::ENQUEUE_CHUNK) envelopes.
     async fn enqueue(&self, queue: &QueueName, batch: BatchId, envelopes: &[Envelope]) -> Result<Vec<Accepted>>;
 
     /// The same as [`enqueue`](Self::enqueue), acknowledged only when at least so many replicas have it too. If too few
@@ -58,7 +57,7 @@ pub trait Broker: Debug + Send + Sync {
 
     /// Begins a term of a worker in a queue: from now on it has a lease and may claim. Repeating it renews the lease.
     /// `lease` is how long this and every renewal lasts; it is between
-    /// [`limits::MIN_LEASE`] and [`limits::MAX_LEASE`].
+    /// [`limits::MIN_LEASE`](crate::limits::MIN_LEASE) and [`limits::MAX_LEASE`](crate::limits::MAX_LEASE).
     ///
     /// A term whose lease ever lapsed stays lapsed: what it held may be on its way to others. While the broker knows of
     /// it, at least until a sweep has taken everything back, joining with it is `Fenced`; the worker takes its next term.
@@ -116,72 +115,6 @@ pub trait Broker: Debug + Send + Sync {
     /// loses nothing.
     async fn work_arrived(&self, worker: &[(Owner, QueueName)], bound: Duration) -> Result<Vec<Claimed>>;
 }
-
-/// Reads what a broker holds, in bounded pages.
-#[async_trait]
-pub trait Inspect: Debug + Send + Sync {
-    /// Every queue that was ever used.
-    async fn queues(&self) -> Result<Vec<QueueName>>;
-
-    /// How many tasks a queue holds, by state. What ended is counted only if it is dead.
-    async fn counts(&self, queue: &QueueName) -> Result<Counts>;
-
-    /// Dead letters of a queue, oldest first, after `after` (the last of the page before).
-    async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>>;
-}
-
-/// Changes what a broker holds, for operators.
-#[async_trait]
-pub trait Control: Debug + Send + Sync {
-    /// Makes a dead letter ready again with all attempts. False if there is no such dead letter.
-    async fn replay(&self, id: &TaskId) -> Result<bool>;
-
-    /// Forgets a dead letter. False if there is no such dead letter.
-    async fn drop_dead(&self, id: &TaskId) -> Result<bool>;
-
-    /// One step of emptying a queue: at most `limit` items go, and never more than [`limits::PURGE_BATCH`], so that no
-    /// purge stalls the broker. Waiting tasks end as [`Broker::cancel`] ends them, those first that would start next; dead
-    /// letters go as [`drop_dead`](Self::drop_dead) drops them, oldest first. Running tasks are left alone.
-    async fn purge(&self, queue: &QueueName, what: Purge, limit: usize) -> Result<PurgeAnswer>;
-}
-
-/// What operators do in many steps of [`Control`].
-pub trait ControlExt: Control {
-    /// Purges until nothing is left, and answers how many went. After every step `progress` hears how many that are so
-    /// far. Somebody who goes on enqueueing keeps it going; dropping the future stops it between two steps.
-    ///
-    /// ```
-    /// # use taskq_core::{Clock, QueueName, broker::{ControlExt, Purge, memory}};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> taskq_core::Result<()> {
-    /// # let connection = memory::connect(Clock::system());
-    /// let queue = QueueName::new("mail")?;
-    /// let purged = connection.control().purge_all(&queue, Purge::Waiting, |purged| println!("{purged} so far")).await?;
-    /// # assert_eq!(purged, 0);
-    /// # Ok(())
-    /// # }
-    /// ```
-    fn purge_all(
-        &self,
-        queue: &QueueName,
-        what: Purge,
-        mut progress: impl FnMut(u64) + Send,
-    ) -> impl Future<Output = Result<u64>> + Send {
-        async move {
-            let mut purged = 0;
-            loop {
-                let answer = self.purge(queue, what, limits::PURGE_BATCH).await?;
-                purged += answer.purged as u64;
-                progress(purged);
-                if !answer.more {
-                    return Ok(purged);
-                }
-            }
-        }
-    }
-}
-
-impl<C: Control + ?Sized> ControlExt for C {}
 
 /// What a broker can promise beyond the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -342,58 +275,5 @@ impl Snapshot {
             last_error: None,
             ended_at: None,
         }
-    }
-}
-
-/// What a purge takes out of a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purge {
-    /// Tasks that wait: ready, scheduled and retrying ones. They become cancelled, or expired if their time is over.
-    Waiting,
-    /// Dead letters. They are forgotten.
-    DeadLetters,
-}
-
-/// What one step of a purge did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PurgeAnswer {
-    /// How many tasks or dead letters went.
-    pub purged: usize,
-    /// Whether more is left. A step can also stop early, or find nothing but traces of what had ended before.
-    pub more: bool,
-}
-
-/// Tasks of a queue by state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Waiting for a slot.
-    pub ready: u64,
-    /// Waiting for their first due time.
-    pub scheduled: u64,
-    /// Waiting for another attempt.
-    pub retrying: u64,
-    /// Held by workers.
-    pub running: u64,
-    /// Dead letters.
-    pub dead: u64,
-}
-
-/// A task that will not run again by itself.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DeadLetter {
-    /// The task, with its arguments and failed attempts; `None` if its bytes do not decode.
-    pub envelope: Option<Envelope>,
-    /// Its id.
-    pub id: TaskId,
-    /// Why.
-    pub reason: DeadReason,
-    /// Since when.
-    pub died_at: Timestamp,
-}
-
-impl DeadLetter {
-    /// The failed attempts, oldest first.
-    pub fn history(&self) -> &[FailedAttempt] {
-        self.envelope.as_ref().map_or(&[], |envelope| &envelope.history)
     }
 }

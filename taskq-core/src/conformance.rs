@@ -10,10 +10,13 @@ pub mod documents;
 pub mod due;
 pub mod expiry;
 pub mod fencing;
+pub mod fleet;
 pub mod idempotence;
 pub mod leader;
 pub mod lease;
+pub mod looking;
 pub mod model;
+pub mod pausing;
 pub mod priority;
 pub mod progress;
 pub mod purge;
@@ -270,7 +273,17 @@ macro_rules! broker_conformance {
             leader: only_one_leads a_leader_that_stands_again_keeps_its_token a_renewed_term_goes_on
                 a_term_that_is_over_is_not_prolonged a_dead_leader_is_followed_when_its_term_ends
                 resigning_hands_over_at_once tokens_only_grow a_resignation_wakes_who_waits
-                waiting_for_a_vacancy_ends;
+                waiting_for_a_vacancy_ends the_incumbent_is_told;
+            looking: ready_tasks_are_listed_in_the_order_in_which_they_start a_cancelled_task_is_not_listed
+                waiting_tasks_are_listed_by_their_due_time running_tasks_are_listed_with_their_workers
+                dead_letters_are_listed_with_their_reason a_task_is_shown_in_every_state
+                a_ready_task_is_found_far_behind a_queue_tells_how_it_is the_holder_of_a_unique_key_is_told
+                a_page_is_bounded;
+            pausing: a_paused_queue_hands_out_nothing a_waiting_worker_hears_of_the_end_of_a_pause
+                a_dead_workers_tasks_come_back_to_a_paused_queue a_waiting_task_can_be_run_now
+                a_task_that_is_run_now_wakes_an_idle_worker;
+            fleet: a_member_is_listed_with_its_latest_report a_silent_member_is_forgotten
+                what_is_asked_of_a_member_is_heard members_come_in_pages a_report_that_is_too_long_is_refused;
             schedules: an_entry_is_kept_as_it_was_put a_fired_tick_moves_the_cursor_and_enqueues
                 a_tick_that_is_not_due_is_refused
                 repeating_a_fire_doubles_nothing a_known_task_is_a_duplicate_and_the_cursor_moves

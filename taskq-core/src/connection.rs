@@ -5,13 +5,16 @@ use std::{fmt, sync::Arc};
 use futures_util::future::BoxFuture;
 
 use crate::{
-    broker::{Broker, Control, Inspect, memory::MemoryBroker},
+    broker::{Broker, memory::MemoryBroker},
     bug::Planted,
     client::Client,
     clock::Clock,
+    control::Control,
     documents::Documents,
     durability::Durability,
     error::Result,
+    fleet::Fleet,
+    inspect::Inspect,
     leader::Leader,
     schedules::Schedules,
     seal::Keys,
@@ -27,6 +30,7 @@ pub struct Connection {
     leader: Arc<dyn Leader>,
     schedules: Arc<dyn Schedules>,
     documents: Arc<dyn Documents>,
+    fleet: Arc<dyn Fleet>,
     inspect: Arc<dyn Inspect>,
     control: Arc<dyn Control>,
     opener: Opener,
@@ -40,18 +44,19 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection to what implements the six contracts.
+    /// A connection to what implements the seven contracts.
     ///
     /// `address` is shown in errors and logs, so it holds no secret. `opener` opens the same again.
     pub fn new<B>(broker: Arc<B>, address: impl Into<Arc<str>>, clock: Clock, opener: Opener) -> Self
     where
-        B: Broker + Leader + Schedules + Documents + Inspect + Control + 'static,
+        B: Broker + Leader + Schedules + Documents + Fleet + Inspect + Control + 'static,
     {
         Self {
             broker: broker.clone(),
             leader: broker.clone(),
             schedules: broker.clone(),
             documents: broker.clone(),
+            fleet: broker.clone(),
             inspect: broker.clone(),
             control: broker,
             opener,
@@ -143,6 +148,11 @@ impl Connection {
     /// Keeps small texts of programs.
     pub fn documents(&self) -> &Arc<dyn Documents> {
         &self.documents
+    }
+
+    /// Keeps the reports of workers and schedulers.
+    pub fn fleet(&self) -> &Arc<dyn Fleet> {
+        &self.fleet
     }
 
     /// Reads what the broker holds.

@@ -38,7 +38,7 @@ pub struct Envelope {
     pub payload: Payload,
     /// 0 to 9, 9 first.
     pub priority: u8,
-    /// When it may start; only read when it is enqueued.
+    /// When it may start. Brokers read it when they accept it; later it tells since when the task waits.
     pub start: Start,
     /// Until when a start makes sense. Brokers make it absolute when they accept it.
     pub expiry: Option<Expiry>,
@@ -56,8 +56,12 @@ pub struct Envelope {
     pub stores_result: bool,
     /// String map for tracing and the like.
     pub headers: BTreeMap<String, String>,
-    /// When it was accepted, by the broker's clock.
+    /// Labels by which people find it, such as `tenant:7`.
+    pub tags: Vec<String>,
+    /// When it was accepted, by the broker's clock. A broker may leave it to the key to tell.
     pub enqueued_at: Option<Timestamp>,
+    /// When it was last replayed as a dead letter, by the broker's clock.
+    pub replayed_at: Option<Timestamp>,
     /// Attempts that failed so far.
     pub attempts: u32,
     /// The newest failed attempts, oldest first.
@@ -108,10 +112,24 @@ impl Envelope {
         }
     }
 
-    /// Starts its life again, as a replayed dead letter does.
-    pub fn forget_failures(&mut self) {
+    /// Starts its life again at `now`, as a replayed dead letter does. What failed before stays in its history.
+    pub fn begin_again(&mut self, now: Timestamp) {
         self.attempts = 0;
         self.unregistered_since = None;
+        self.replayed_at = Some(now);
+    }
+
+    /// Since when it could have been started, if its envelope tells: a failed or snoozed attempt leaves no trace of the
+    /// delay that followed it.
+    pub fn waits_since(&self) -> Option<Timestamp> {
+        let accepted = self.enqueued_at.or_else(|| self.id.key.made_at())?;
+        match (self.replayed_at, self.start) {
+            _ if self.attempts > 0 => None,
+            (Some(replayed_at), _) => Some(replayed_at),
+            (None, Start::Now) => Some(accepted),
+            (None, Start::After(delay)) => Some(accepted + delay),
+            (None, Start::At(time)) => Some(time.max(accepted)),
+        }
     }
 
     /// Its bytes in the present format.
@@ -132,6 +150,7 @@ impl Envelope {
         let unsigned = self.seal.as_ref().map(|seal| Seal { encryption: seal.encryption.clone(), signature: None });
         let as_enqueued = WireOut {
             enqueued_at: None,
+            replayed_at: None,
             attempts: 0,
             history: &[],
             unregistered_since: None,
@@ -156,7 +175,17 @@ impl Envelope {
             no_result: !self.stores_result && self.is_tracked(),
             own_id: self.own_id,
             headers: &self.headers,
+            tags: &self.tags,
+            after_ms: match self.start {
+                Start::After(delay) => Some(millis(delay)),
+                Start::Now | Start::At(_) => None,
+            },
+            run_at: match self.start {
+                Start::At(time) => Some(time),
+                Start::Now | Start::After(_) => None,
+            },
             enqueued_at: self.enqueued_at,
+            replayed_at: self.replayed_at,
             attempts: self.attempts,
             history: &self.history,
             unregistered_since: self.unregistered_since,
@@ -191,7 +220,11 @@ impl Envelope {
             task: TaskName::new(wire.task)?,
             payload: Payload::from_raw(wire.args.to_owned()),
             priority: wire.priority.unwrap_or(limits::DEFAULT_PRIORITY).min(limits::MAX_PRIORITY),
-            start: Start::Now,
+            start: match (wire.after_ms, wire.run_at) {
+                (Some(millis), _) => Start::After(Duration::from_millis(millis)),
+                (None, Some(time)) => Start::At(time),
+                (None, None) => Start::Now,
+            },
             expiry: None,
             timeout: wire.timeout_ms.map(Duration::from_millis),
             retry: wire.retry,
@@ -200,7 +233,9 @@ impl Envelope {
             result_ttl: wire.result_ttl_ms.map_or(limits::DEFAULT_RESULT_TTL, Duration::from_millis),
             stores_result,
             headers: wire.headers,
+            tags: wire.tags,
             enqueued_at: wire.enqueued_at,
+            replayed_at: wire.replayed_at,
             attempts: wire.attempts,
             history: wire.history,
             unregistered_since: wire.unregistered_since,
@@ -233,8 +268,16 @@ struct WireOut<'a> {
     own_id: bool,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     enqueued_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "is_zero")]
     attempts: u32,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -269,7 +312,12 @@ struct WireIn<'a> {
     own_id: bool,
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    after_ms: Option<u64>,
+    run_at: Option<Timestamp>,
     enqueued_at: Option<Timestamp>,
+    replayed_at: Option<Timestamp>,
     #[serde(default)]
     attempts: u32,
     #[serde(default)]
@@ -323,6 +371,8 @@ mod tests {
             .retry(Retry::fixed(Duration::from_secs(1)).attempts(2))
             .unique(Unique::key("one").replace().for_duration(Duration::from_secs(9)))
             .header("traceparent", "00-1")
+            .tag("tenant:7")
+            .delay(Duration::from_secs(60))
             .max_deliveries(7)
             .result_ttl(Duration::from_secs(5))
             .id("mine")

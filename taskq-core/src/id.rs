@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
+    clock::Timestamp,
     error::{Error, Result},
     limits::{MAX_KEY, MAX_NAME},
 };
@@ -26,7 +27,7 @@ pub(crate) fn check_name(what: &'static str, name: &str) -> Result<()> {
 }
 
 /// A name as it may appear in an error: escaped and short.
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     let shown: String = name.chars().take(64).collect();
     let rest = if shown.len() < name.len() { "..." } else { "" };
     format!("\"{}{rest}\"", shown.escape_debug())
@@ -141,6 +142,16 @@ impl TaskKey {
         let mut bytes = Uuid::now_v7().into_bytes();
         bytes[6] = bytes[6] & 0x0F | 0x80;
         Self(Key::Uuid(Uuid::from_bytes(bytes)))
+    }
+
+    /// When it was made, by the clock of whoever made it; a caller's own key does not tell.
+    pub fn made_at(&self) -> Option<Timestamp> {
+        let Key::Uuid(uuid) = &self.0 else { return None };
+        if !matches!(uuid.get_version_num(), 7 | 8) {
+            return None;
+        }
+        let millis = uuid.as_bytes()[..6].iter().fold(0, |millis, byte| millis << 8 | i64::from(*byte));
+        Some(Timestamp::from_millis(millis))
     }
 
     /// Whether it was made by [`generate_untracked`](Self::generate_untracked).
@@ -337,6 +348,17 @@ impl WorkerId {
     /// Its 32 hexadecimal digits.
     pub fn to_hex(self) -> String {
         self.0.simple().to_string()
+    }
+}
+
+impl FromStr for WorkerId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parsed = Uuid::try_parse(text).ok().filter(|_| text.len() == 32);
+        parsed
+            .map(Self)
+            .ok_or_else(|| Error::invalid("worker id", quoted(text), "a worker id has 32 hexadecimal digits"))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     durability::Durability,
     envelope::Envelope,
     error::{Error, ErrorKind, Result},
-    id::{QueueName, TaskId, TaskKey, TaskName},
+    id::{QueueName, TaskId, TaskKey, TaskName, quoted},
     limits,
     retry::{Retry, scramble},
     task::Task,
@@ -158,6 +158,7 @@ pub struct Invocation<T> {
     expiry: Option<Expiry>,
     own_key: Option<Result<TaskKey>>,
     headers: BTreeMap<String, String>,
+    tags: Vec<String>,
     durability: Option<Durability>,
     marker: PhantomData<fn() -> T>,
 }
@@ -181,6 +182,7 @@ impl<T: Task> Invocation<T> {
             expiry,
             own_key: None,
             headers: BTreeMap::new(),
+            tags: Vec::new(),
             durability: None,
             marker: PhantomData,
         }
@@ -209,6 +211,7 @@ impl Invocation<AnyTask> {
             expiry: None,
             own_key: None,
             headers: BTreeMap::new(),
+            tags: Vec::new(),
             durability: None,
             marker: PhantomData,
         }
@@ -226,6 +229,7 @@ impl<T> Invocation<T> {
             expiry: self.expiry,
             own_key: self.own_key,
             headers: self.headers,
+            tags: self.tags,
             durability: self.durability,
             marker: PhantomData,
         }
@@ -310,6 +314,12 @@ impl<T> Invocation<T> {
         self
     }
 
+    /// Adds a label by which people find the task among others, such as `tenant:7`. It decides nothing.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
     /// Its own id within the queue: enqueueing the same id again changes nothing and gives the handle of the first.
     pub fn id(mut self, key: impl AsRef<str>) -> Self {
         self.own_key = Some(TaskKey::own(key));
@@ -371,7 +381,9 @@ impl<T> Invocation<T> {
             result_ttl: bounded("result_ttl", options.result_ttl)?.unwrap_or(limits::DEFAULT_RESULT_TTL),
             stores_result: !options.no_result,
             headers: headers(self.headers)?,
+            tags: tags(self.tags)?,
             enqueued_at: None,
+            replayed_at: None,
             attempts: 0,
             history: Vec::new(),
             unregistered_since: None,
@@ -393,6 +405,7 @@ impl<T> Clone for Invocation<T> {
             expiry: self.expiry,
             own_key: self.own_key.as_ref().map(again),
             headers: self.headers.clone(),
+            tags: self.tags.clone(),
             durability: self.durability,
             marker: PhantomData,
         }
@@ -459,6 +472,24 @@ fn bounded_start(start: Start) -> Result<Start> {
         bounded("delay", Some(delay))?;
     }
     Ok(start)
+}
+
+/// Each once, in the order in which they were given.
+fn tags(given: Vec<String>) -> Result<Vec<String>> {
+    let mut tags: Vec<String> = Vec::with_capacity(given.len());
+    for tag in given {
+        if tag.is_empty() || tag.len() > limits::MAX_TAG || tag.chars().any(char::is_control) {
+            let cure = format!("a tag has 1 to {} bytes and no control characters", limits::MAX_TAG);
+            return Err(Error::invalid("tag", quoted(&tag), cure));
+        }
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    match tags.len() > limits::MAX_TAGS {
+        true => Err(Error::invalid("tags", tags.len(), format!("a task has at most {}", limits::MAX_TAGS))),
+        false => Ok(tags),
+    }
 }
 
 fn bounded_expiry(expiry: Option<Expiry>) -> Result<Option<Expiry>> {

@@ -3,11 +3,15 @@
 //! The promise: of all tokens that a broker gives, a later one is greater, and whoever leads under an older one can
 //! change nothing any more (see [`Schedules`](crate::schedules::Schedules)).
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{clock::Timestamp, error::Result, id::WorkerId};
+use crate::{
+    clock::Timestamp,
+    error::{Error, Result},
+    id::WorkerId,
+};
 
 /// Decides which scheduler process may tick.
 ///
@@ -32,6 +36,9 @@ pub trait Leader: fmt::Debug + Send + Sync {
     /// Returns when the leadership may be free, or after `bound`: a hint, so the caller stands to find out. It waits
     /// without asking again and again, and hears of a resignation at once.
     async fn vacated(&self, bound: Duration) -> Result<()>;
+
+    /// Who leads at present, for people: when the answer arrives it may be somebody else.
+    async fn incumbent(&self) -> Result<Option<Incumbent>>;
 }
 
 /// One scheduler process: made anew at every start, never reused, so that two processes of one name confuse nobody.
@@ -42,6 +49,18 @@ impl CandidateId {
     /// A fresh id.
     pub fn generate() -> Self {
         Self(WorkerId::generate())
+    }
+
+    pub(crate) fn as_worker(self) -> WorkerId {
+        self.0
+    }
+}
+
+impl FromStr for CandidateId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        text.parse().map(Self)
     }
 }
 
@@ -75,6 +94,17 @@ pub enum Standing {
     Elected(Elected),
     /// Another one leads. Its term ends after this long, unless it is renewed or resigned before.
     Beaten(Duration),
+}
+
+/// Who leads, as others see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incumbent {
+    /// The scheduler process.
+    pub candidate: CandidateId,
+    /// The number of its leadership.
+    pub token: FencingToken,
+    /// How long its present term lasts, unless it is renewed.
+    pub ends_in: Duration,
 }
 
 /// A leadership.

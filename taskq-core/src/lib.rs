@@ -30,28 +30,31 @@ pub mod task_error;
 pub mod broker;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod control;
 pub mod documents;
+pub mod fleet;
+pub mod inspect;
 pub mod leader;
 pub mod schedules;
 
-pub use broker::{
-    Accepted, Broker, CancelAnswer, Capabilities, Control, ControlExt, Counts, DeadLetter, Inspect, Purge, PurgeAnswer,
-    Snapshot,
-};
+pub use broker::{Accepted, Broker, CancelAnswer, Capabilities, Snapshot};
 pub use client::{BulkError, Client};
 pub use clock::{Clock, Timestamp};
 pub use codec::Payload;
 pub use connection::Connection;
 pub use context::{Context, Progress};
+pub use control::{Control, ControlExt, Purge, PurgeAnswer};
 pub use documents::{Document, DocumentId, DocumentName, Documents, Saved, Version};
 pub use durability::Durability;
 pub use envelope::{Envelope, FailedAttempt};
 pub use error::{BoxError, Error, ErrorKind, Result};
+pub use fleet::{Fleet, Member, MemberId, Report, Request};
 pub use handle::{TaskHandle, WaitError};
 pub use id::{KeyId, Namespace, QueueName, TaskId, TaskKey, TaskName, WorkerId};
+pub use inspect::{Counts, DeadLetter, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView};
 pub use invocation::{AnyTask, Invocation, OnConflict, TaskOptions, Unique, UniqueUntil};
 pub use layer::{Attempt, Layer, Next, Outcome};
-pub use leader::{CandidateId, Elected, FencingToken, Leader, Renewal, Standing};
+pub use leader::{CandidateId, Elected, FencingToken, Incumbent, Leader, Renewal, Standing};
 pub use retry::Retry;
 pub use schedules::{
     Author, EntryId, EntryName, EntryOrigin, FireTime, Fired, Mark, Schedules, StoredEntry, Tick, Written,

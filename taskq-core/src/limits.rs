@@ -31,6 +31,12 @@ pub const MAX_HEADERS: usize = 32;
 /// Largest sum of header names and values, in bytes.
 pub const MAX_HEADERS_BYTES: usize = 8 * 1024;
 
+/// Most tags on one task: they are read by people.
+pub const MAX_TAGS: usize = 16;
+
+/// Longest tag, in bytes.
+pub const MAX_TAG: usize = 128;
+
 /// Highest priority; 9 runs first, 0 last.
 pub const MAX_PRIORITY: u8 = 9;
 
@@ -189,6 +195,27 @@ pub const PURGE_BATCH: usize = 200;
 
 /// Most rows of one page of an inspection.
 pub const MAX_PAGE: usize = 200;
+
+/// Most entries that one search for a single task looks at: about as many as a broker reads in a few milliseconds.
+pub const MAX_LOOK: usize = 4_000;
+
+/// Longest report of a member of the fleet, in bytes: what a hundred queues and thirty running tasks need.
+pub const MAX_REPORT: usize = 64 * 1024;
+
+/// How long a member of the fleet is listed after its last report. Six reports of one that has nothing to do.
+pub const REPORT_KEPT: Duration = Duration::from_secs(60);
+
+/// How often a member of the fleet reports while it works: people watch, and see what happens within a second.
+pub const REPORT_BUSY: Duration = Duration::from_millis(500);
+
+/// How often a member of the fleet reports while nothing changes.
+pub const REPORT_IDLE: Duration = Duration::from_secs(10);
+
+/// Running tasks that a worker names in its report, those first that have run longest. The broker's own list has all.
+pub const REPORTED_RUNNING: usize = 32;
+
+/// Task names that a worker lists in its report.
+pub const REPORTED_TASKS: usize = 500;
 
 // Schedules ------------------------------------------------------------------------------------------------
 

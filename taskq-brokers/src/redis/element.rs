@@ -113,6 +113,12 @@ pub(super) fn in_a_row(mut row: &[u8]) -> Result<Vec<&[u8]>> {
     Ok(elements)
 }
 
+/// The key of an element, if it has one.
+pub(super) fn key(element: &[u8]) -> Option<TaskKey> {
+    let length = usize::from(*element.get(KEY_LENGTH)?);
+    TaskKey::from_bytes(element.get(FIXED..FIXED + length)?).ok()
+}
+
 /// The same element with no hand-outs counted.
 pub(super) fn undelivered(element: &[u8]) -> Vec<u8> {
     let mut element = element.to_vec();

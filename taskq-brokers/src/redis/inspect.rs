@@ -1,9 +1,10 @@
 //! Reading and changing what Redis holds, for people: bounded, and never a walk over the keyspace.
 
 use async_trait::async_trait;
-use redis::{Cmd, Value};
+use redis::Value;
 use taskq_core::{
-    Control, Counts, DeadLetter, Inspect, Purge, PurgeAnswer, QueueName, Result, TaskId, TaskKey, Timestamp, limits,
+    Broker, Control, Counts, DeadLetter, Error, Inspect, PageToken, Purge, PurgeAnswer, QueueName, QueueView, Result,
+    Shelf, TaskId, TaskKey, TaskPage, TaskView, Timestamp, limits,
 };
 
 use super::{
@@ -19,44 +20,69 @@ impl Inspect for RedisBroker {
     }
 
     async fn counts(&self, queue: &QueueName) -> Result<Counts> {
-        let answer = self.run("count at", Script::Counts, queue, |_| {}).await?;
-        let numbers: Vec<i64> = reply::array(answer)?.iter().map(reply::integer).collect::<Result<_>>()?;
-        let [ready, scheduled, retrying, running, dead] = numbers[..] else { return Err(reply::wrong("five counts")) };
-        let count = |number: i64| u64::try_from(number).unwrap_or(0);
-        Ok(Counts {
-            ready: count(ready),
-            scheduled: count(scheduled),
-            retrying: count(retrying),
-            running: count(running),
-            dead: count(dead),
+        counts(self.run("count at", Script::Counts, queue, |_| {}).await?)
+    }
+
+    async fn queue(&self, queue: &QueueName) -> Result<QueueView> {
+        let answer = self.run("look at a queue of", Script::View, queue, |_| {});
+        let mut fields = reply::array(answer.await?)?.into_iter();
+        let (Some(paused), Some(due), Some(workers), Some(counted)) =
+            (fields.next(), fields.next(), fields.next(), fields.next())
+        else {
+            return Err(reply::wrong("four fields of a queue"));
+        };
+        let time = |value: Value| Ok::<_, Error>(Some(reply::integer(&value)?).filter(|millis| *millis > 0));
+        let mut oldest_ready = None;
+        for head in fields {
+            let envelope = element::decode(queue, &reply::bytes(head)?).and_then(|element| element.envelope).ok();
+            oldest_ready = oldest_ready.into_iter().chain(envelope.and_then(|envelope| envelope.waits_since())).min();
+        }
+        Ok(QueueView {
+            counts: counts(counted)?,
+            paused_at: time(paused)?.map(Timestamp::from_millis),
+            oldest_ready,
+            next_due: time(due)?.map(Timestamp::from_millis),
+            workers: reply::integer(&workers)?.unsigned_abs(),
         })
     }
 
-    async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
-        let first = match after {
-            None => 0,
-            Some(after) => match self.dead_command(queue, "ZRANK", |rank| rank.arg(after.to_bytes())).await? {
-                Value::Nil => 0,
-                rank => reply::integer(&rank)? + 1,
-            },
-        };
-        let last = first + i64::try_from(count.min(limits::MAX_PAGE)).unwrap_or(0) - 1;
-        if last < first {
-            return Ok(Vec::new());
-        }
-        let range = self.dead_command(queue, "ZRANGE", |range| range.arg(first).arg(last).arg("WITHSCORES")).await?;
-        let mut letters = Vec::new();
-        let mut rows = reply::array(range)?.into_iter();
-        while let (Some(key), Some(died_at)) = (rows.next(), rows.next()) {
-            let key = reply::bytes(key)?;
-            let Some(stored) = self.dead_bytes(queue, &key).await? else { continue };
-            match letter(queue, &key, reply::integer(&died_at)?, &stored) {
-                Ok(letter) => letters.push(letter),
-                // Written by somebody else. It must not hide the others.
-                Err(error) => tracing::error!(%queue, %error, "a dead letter cannot be read; it is left out"),
+    async fn tasks(
+        &self,
+        queue: &QueueName,
+        shelf: Shelf,
+        after: Option<&PageToken>,
+        count: usize,
+    ) -> Result<TaskPage> {
+        let count = count.min(limits::MAX_PAGE);
+        match shelf {
+            Shelf::Ready => self.ready_page(queue, after, count).await,
+            Shelf::Scheduled | Shelf::Retrying => self.due_page(queue, shelf, after, count).await,
+            Shelf::Running => self.running_page(queue, after, count).await,
+            Shelf::Dead => {
+                let after = after.and_then(PageToken::key).map(|key| key.to_bytes()).unwrap_or_default();
+                let (letters, next) = self.dead_page(queue, &after, count).await?;
+                Ok(TaskPage { tasks: letters.into_iter().map(Into::into).collect(), next })
             }
         }
-        Ok(letters)
+    }
+
+    async fn task(&self, id: &TaskId) -> Result<Option<TaskView>> {
+        self.view(id).await
+    }
+
+    async fn unique_holder(&self, queue: &QueueName, unique: &str) -> Result<Option<TaskKey>> {
+        let answer = self.run("look for a unique key at", Script::Unique, queue, |command| {
+            command.arg(unique);
+        });
+        match reply::bytes(answer.await?)? {
+            key if key.is_empty() => Ok(None),
+            key => TaskKey::from_bytes(&key).map(Some),
+        }
+    }
+
+    async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
+        let after = after.map(TaskKey::to_bytes).unwrap_or_default();
+        Ok(self.dead_page(queue, &after, count.min(limits::MAX_PAGE)).await?.0)
     }
 }
 
@@ -65,7 +91,7 @@ impl Control for RedisBroker {
     async fn replay(&self, id: &TaskId) -> Result<bool> {
         let Some(stored) = self.dead_bytes(&id.queue, &id.key.to_bytes()).await? else { return Ok(false) };
         let (_, bytes) = lookup::split_dead(&stored)?;
-        self.take_dead(id, &stored, replayed(id, bytes)?).await
+        self.take_dead(id, &stored, replayed(id, bytes, self.now().await?)?).await
     }
 
     async fn drop_dead(&self, id: &TaskId) -> Result<bool> {
@@ -73,6 +99,25 @@ impl Control for RedisBroker {
             Some(stored) => self.take_dead(id, &stored, Vec::new()).await,
             None => Ok(false),
         }
+    }
+
+    async fn run_now(&self, id: &TaskId) -> Result<bool> {
+        let answer = self.run("run a task now at", Script::RunNow, &id.queue, |command| {
+            command.arg(id.key.as_bytes());
+        });
+        Ok(reply::integer(&answer.await?)? == 1)
+    }
+
+    async fn pause(&self, queue: &QueueName) -> Result<bool> {
+        // Listed first: a queue that nobody finds could not be resumed.
+        self.list_queue_once(queue).await?;
+        let answer = self.run("pause a queue at", Script::Pause, queue, |_| {});
+        Ok(reply::integer(&answer.await?)? == 1)
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<bool> {
+        let answer = self.run("resume a queue at", Script::Resume, queue, |_| {});
+        Ok(reply::integer(&answer.await?)? == 1)
     }
 
     async fn purge(&self, queue: &QueueName, what: Purge, limit: usize) -> Result<PurgeAnswer> {
@@ -101,19 +146,7 @@ impl RedisBroker {
         names.into_iter().map(|name| QueueName::new(reply::text(name)?)).collect()
     }
 
-    /// A command on the index of dead letters.
-    async fn dead_command(
-        &self,
-        queue: &QueueName,
-        name: &str,
-        arguments: impl FnOnce(&mut Cmd) -> &mut Cmd,
-    ) -> Result<Value> {
-        let mut command = redis::cmd(name);
-        command.arg(format!("{}deadz", prefix_of(&self.namespace, queue)));
-        arguments(&mut command);
-        self.link.command("list dead letters at", &command).await
-    }
-
+    /// A dead letter as it is stored.
     async fn dead_bytes(&self, queue: &QueueName, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut get = redis::cmd("HGET");
         get.arg(format!("{}dead", prefix_of(&self.namespace, queue))).arg(key);
@@ -133,22 +166,25 @@ impl RedisBroker {
 }
 
 /// The element of a replayed dead letter. One that does not decode goes back as it is, for a worker that can read it.
-fn replayed(id: &TaskId, bytes: &[u8]) -> Result<Vec<u8>> {
+fn replayed(id: &TaskId, bytes: &[u8], now: Timestamp) -> Result<Vec<u8>> {
     match element::decode(&id.queue, bytes)?.envelope {
         Ok(mut envelope) => {
-            envelope.forget_failures();
+            envelope.begin_again(now);
             Ok(element::encode(&envelope, None))
         }
         Err(_) => Ok(element::undelivered(bytes)),
     }
 }
 
-fn letter(queue: &QueueName, key: &[u8], died_at: i64, stored: &[u8]) -> Result<DeadLetter> {
-    let (reason, bytes) = lookup::split_dead(stored)?;
-    Ok(DeadLetter {
-        id: TaskId::new(queue.clone(), TaskKey::from_bytes(key)?),
-        envelope: element::decode(queue, bytes).and_then(|element| element.envelope).ok(),
-        reason,
-        died_at: Timestamp::from_millis(died_at),
+fn counts(answer: Value) -> Result<Counts> {
+    let numbers: Vec<i64> = reply::array(answer)?.iter().map(reply::integer).collect::<Result<_>>()?;
+    let [ready, scheduled, retrying, running, dead] = numbers[..] else { return Err(reply::wrong("five counts")) };
+    let count = |number: i64| u64::try_from(number).unwrap_or(0);
+    Ok(Counts {
+        ready: count(ready),
+        scheduled: count(scheduled),
+        retrying: count(retrying),
+        running: count(running),
+        dead: count(dead),
     })
 }

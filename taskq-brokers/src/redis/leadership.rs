@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::{Cmd, Value};
-use taskq_core::{CandidateId, Elected, FencingToken, Leader, Renewal, Result, Standing, Timestamp};
+use taskq_core::{CandidateId, Elected, FencingToken, Incumbent, Leader, Renewal, Result, Standing, Timestamp};
 
 use super::{broker::RedisBroker, reply, script::Script};
 
@@ -62,6 +62,19 @@ impl Leader for RedisBroker {
         // Only a hint either way: the caller stands to find out.
         self.link.clock().timeout(ends_in.min(bound), told).await.ok();
         Ok(())
+    }
+
+    async fn incumbent(&self) -> Result<Option<Incumbent>> {
+        let answer = self.lead("find the leader at", Script::Incumbent, |_| {});
+        let mut fields = reply::array(answer.await?)?.into_iter();
+        let (Some(candidate), Some(token), Some(ends_in)) = (fields.next(), fields.next(), fields.next()) else {
+            return Ok(None);
+        };
+        Ok(Some(Incumbent {
+            candidate: reply::text(candidate)?.parse()?,
+            token: FencingToken(reply::integer(&token)?.unsigned_abs()),
+            ends_in: Duration::from_millis(reply::integer(&ends_in)?.unsigned_abs()),
+        }))
     }
 }
 

@@ -70,6 +70,21 @@ scripts! {
     SaveDocument "save_document",
     ForgetDocument "forget_document",
     Documents "documents",
+    Pause "pause",
+    Resume "resume",
+    RunNow "run_now",
+    View "view",
+    PageReady "page_ready",
+    PageDue "page_due",
+    PageRunning "page_running",
+    PageDead "page_dead",
+    SeekReady "seek_ready",
+    Unique "unique",
+    CheckIn "check_in",
+    CheckOut "check_out",
+    Members "members",
+    Ask "ask",
+    Incumbent "incumbent",
 }
 
 /// All scripts as a server takes them, with their SHA-1 as it names them.

@@ -90,6 +90,21 @@ impl SqliteBroker {
         self.writer.write(Outlasts::AsPromised, run).await.map_err(|failure| self.told(failure, operation, &subject))
     }
 
+    /// The same for what need not outlive the loss of power, and so waits for no disk.
+    pub(super) async fn write_relaxed<V, F>(
+        &self,
+        operation: &'static str,
+        subject: &impl ToString,
+        run: F,
+    ) -> Result<V>
+    where
+        V: Send + 'static,
+        F: FnMut(&Step<'_>) -> Result<V, Failure> + Send + 'static,
+    {
+        let subject = subject.to_string();
+        self.writer.write(Outlasts::Programs, run).await.map_err(|failure| self.told(failure, operation, &subject))
+    }
+
     /// One look; its errors name what was asked and the file.
     pub(super) async fn look<V, F>(&self, operation: &'static str, subject: &impl ToString, run: F) -> Result<V>
     where
@@ -156,8 +171,7 @@ impl Broker for SqliteBroker {
     async fn claim(&self, owner: Owner, queue: &QueueName, count: usize, number: ClaimNumber) -> Result<ClaimAnswer> {
         let name = queue.clone();
         // After power loss nobody runs what was handed out, and a later commit takes the hand-out to the disk with it.
-        let claim = self.writer.write(Outlasts::Programs, move |step| claim::claim(step, &name, owner, count, number));
-        claim.await.map_err(|failure| self.told(failure, "claim from", queue.as_str()))
+        self.write_relaxed("claim from", queue, move |step| claim::claim(step, &name, owner, count, number)).await
     }
 
     async fn held(&self, owner: Owner, queue: &QueueName, last: ClaimNumber) -> Result<Vec<Claimed>> {

@@ -38,6 +38,10 @@ pub(super) fn claim(
     if number.0 as i64 <= lease.overtaken {
         return Err(Failure::new(ErrorKind::Fenced, "the worker has given this claim up"));
     }
+    if queue.paused.is_some() {
+        // Whoever waits hears of the end of the pause; no due time could tell it more.
+        return Ok(ClaimAnswer::default());
+    }
     sweep::promote_due(step, &mut queue, name, PROMOTED_BY_CLAIM)?;
     let mut claimed = Vec::with_capacity(count);
     let mut ended = 0;

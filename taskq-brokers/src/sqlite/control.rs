@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, params};
 use taskq_core::{
-    broker::{Control, Purge, PurgeAnswer},
+    control::{Control, Purge, PurgeAnswer},
     error::Result,
     id::{QueueName, TaskId, TaskKey},
     limits,
@@ -33,6 +33,22 @@ impl Control for SqliteBroker {
         self.write("drop", id, move |step| drop_dead(step, &wanted)).await
     }
 
+    async fn run_now(&self, id: &TaskId) -> Result<bool> {
+        let wanted = id.clone();
+        self.write("run now", id, move |step| run_now(step, &wanted)).await
+    }
+
+    async fn pause(&self, queue: &QueueName) -> Result<bool> {
+        let name = queue.clone();
+        let pause = move |step: &Step<'_>| QueueRow::open(step, &name)?.pause(step, Some(step.millis()));
+        self.write("pause", queue, pause).await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<bool> {
+        let name = queue.clone();
+        self.write("resume", queue, move |step| resume(step, &name)).await
+    }
+
     async fn purge(&self, queue: &QueueName, what: Purge, limit: usize) -> Result<PurgeAnswer> {
         let (name, limit) = (queue.clone(), limit.min(limits::PURGE_BATCH));
         let purge = move |step: &Step<'_>| match what {
@@ -56,7 +72,7 @@ fn replay(step: &Step<'_>, id: &TaskId) -> Result<bool, Failure> {
     // Bytes that do not decode go as they are: a newer worker may know them, and an older one buries them again.
     let fresh = match decode(&id.queue, &task.key, &body, None) {
         Ok(mut envelope) => {
-            envelope.forget_failures();
+            envelope.begin_again(step.now());
             envelope.encode()
         }
         Err(_) => body,
@@ -71,6 +87,30 @@ fn replay(step: &Step<'_>, id: &TaskId) -> Result<bool, Failure> {
     step.ring_for_work(&id.queue);
     queue.store(step)?;
     Ok(true)
+}
+
+/// `scheduled, retrying -> ready`, at the end of the line, before its time.
+fn run_now(step: &Step<'_>, id: &TaskId) -> Result<bool, Failure> {
+    let Some(mut queue) = QueueRow::find(step, &id.queue)? else { return Ok(false) };
+    let task = enqueue::find(step, &queue, &id.key.to_bytes())?;
+    let waits = |task: &TaskRow| matches!(task.state, State::Scheduled | State::Retrying);
+    let Some(task) = task.filter(waits) else { return Ok(false) };
+    // in: task, place; scheduled, retrying -> ready
+    step.sql("UPDATE taskq_tasks SET state = 1, due = NULL, place = ?2 WHERE task = ?1")?
+        .execute([task.task, queue.last_place_beside(task.place)])?;
+    step.ring_for_work(&id.queue);
+    queue.store(step)?;
+    Ok(true)
+}
+
+/// Whoever waits for work looks again.
+fn resume(step: &Step<'_>, name: &QueueName) -> Result<bool, Failure> {
+    let Some(mut queue) = QueueRow::find(step, name)? else { return Ok(false) };
+    let changes = queue.pause(step, None)?;
+    if changes {
+        step.ring_for_work(name);
+    }
+    Ok(changes)
 }
 
 /// `dead -> forgotten`; but the enqueue call that made it is still recognised.

@@ -49,25 +49,27 @@ pub(super) fn find(step: &Step<'_>, id: &TaskId) -> Result<Option<Seen>, Failure
     Ok(seen.or_else(|| untracked(&id.key)))
 }
 
-fn is_exact(state: State) -> bool {
+/// Whether an untracked task's state is known when it is this.
+pub(super) fn is_exact(state: State) -> bool {
     matches!(state, State::Scheduled | State::Retrying | State::Running | State::Dead)
 }
 
-fn untracked(key: &TaskKey) -> Option<Seen> {
+/// What is known of a task that nobody keeps.
+pub(super) fn untracked(key: &TaskKey) -> Option<Seen> {
     key.is_untracked().then(|| Seen { snapshot: Snapshot::new(State::Untracked), expires_in: None })
 }
 
 /// The columns of a look, undecoded.
-struct Columns {
-    state: State,
+pub(super) struct Columns {
+    pub(super) state: State,
     attempts: u32,
-    due: Option<i64>,
-    expires: Option<i64>,
+    pub(super) due: Option<i64>,
+    pub(super) expires: Option<i64>,
     ended: Option<i64>,
     progress: Option<String>,
     reason: Option<String>,
     owner: Option<String>,
-    body: Option<Vec<u8>>,
+    pub(super) body: Option<Vec<u8>>,
 }
 
 fn look(step: &Step<'_>, queue: &QueueRow, id: &TaskId) -> Result<Option<Seen>, Failure> {
@@ -83,7 +85,8 @@ fn look(step: &Step<'_>, queue: &QueueRow, id: &TaskId) -> Result<Option<Seen>, 
     Ok(columns.map(|columns| seen(step, id, columns)))
 }
 
-fn read_columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+/// Reads state, attempts, due, expires, ended, progress, reason, owner and body, in this order.
+pub(super) fn read_columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
     Ok(Columns {
         state: state_of(row.get(0)?),
         attempts: row.get(1)?,
@@ -97,7 +100,8 @@ fn read_columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
     })
 }
 
-fn seen(step: &Step<'_>, id: &TaskId, columns: Columns) -> Seen {
+/// What the columns tell.
+pub(super) fn seen(step: &Step<'_>, id: &TaskId, columns: Columns) -> Seen {
     let waits = matches!(columns.state, State::Scheduled | State::Ready | State::Retrying);
     let expires = columns.expires.filter(|_| waits).map(Timestamp::from_millis);
     if let Some(expired) = expires.filter(|expires| *expires <= step.now()) {
@@ -156,7 +160,7 @@ fn result(body: &[u8]) -> Option<Payload> {
 pub(super) fn work(step: &Step<'_>, queues: &[QueueName]) -> Result<Work, Failure> {
     let mut earliest: Option<Duration> = None;
     for name in queues {
-        let Some(queue) = QueueRow::find(step, name)? else { continue };
+        let Some(queue) = QueueRow::find(step, name)?.filter(|queue| queue.paused.is_none()) else { continue };
         if has_ready(step, &queue)? {
             return Ok(Work::Now);
         }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, params};
 use taskq_core::{
-    broker::{Counts, DeadLetter, Inspect},
+    Counts, DeadLetter, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView,
     clock::Timestamp,
     error::{ErrorKind, Result},
     id::{QueueName, TaskId, TaskKey},
@@ -11,7 +11,7 @@ use taskq_core::{
     state::DeadReason,
 };
 
-use super::{broker::SqliteBroker, claim::decode, failure::Failure, queue_row::QueueRow, step::Step};
+use super::{broker::SqliteBroker, claim::decode, failure::Failure, queue_row::QueueRow, shelves, step::Step};
 
 #[async_trait]
 impl Inspect for SqliteBroker {
@@ -24,8 +24,34 @@ impl Inspect for SqliteBroker {
         self.look("count tasks of", queue, move |step| counts(step, &name)).await
     }
 
-    async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
+    async fn queue(&self, queue: &QueueName) -> Result<QueueView> {
+        let name = queue.clone();
+        self.look("look at", queue, move |step| shelves::queue(step, &name)).await
+    }
+
+    async fn tasks(
+        &self,
+        queue: &QueueName,
+        shelf: Shelf,
+        after: Option<&PageToken>,
+        count: usize,
+    ) -> Result<TaskPage> {
         let (name, after) = (queue.clone(), after.cloned());
+        self.look("list tasks of", queue, move |step| shelves::tasks(step, &name, shelf, after.as_ref(), count)).await
+    }
+
+    async fn task(&self, id: &TaskId) -> Result<Option<TaskView>> {
+        let wanted = id.clone();
+        self.look("look at", id, move |step| shelves::task(step, &wanted)).await
+    }
+
+    async fn unique_holder(&self, queue: &QueueName, unique: &str) -> Result<Option<TaskKey>> {
+        let (name, unique) = (queue.clone(), unique.to_owned());
+        self.look("look for unique key in", queue, move |step| shelves::unique_holder(step, &name, &unique)).await
+    }
+
+    async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
+        let (name, after, count) = (queue.clone(), after.cloned(), count.min(limits::MAX_PAGE));
         self.look("list dead letters of", queue, move |step| dead_letters(step, &name, after.as_ref(), count)).await
     }
 }
@@ -38,9 +64,15 @@ fn queues(step: &Step<'_>) -> Result<Vec<QueueName>, Failure> {
     Ok(names.iter().filter_map(|name| QueueName::new(name).ok()).collect())
 }
 
-/// Each count is the length of a range of an index.
 fn counts(step: &Step<'_>, name: &QueueName) -> Result<Counts, Failure> {
-    let Some(queue) = QueueRow::find(step, name)? else { return Ok(Counts::default()) };
+    match QueueRow::find(step, name)? {
+        Some(queue) => counts_of(step, &queue),
+        None => Ok(Counts::default()),
+    }
+}
+
+/// Each count is the length of a range of an index.
+pub(super) fn counts_of(step: &Step<'_>, queue: &QueueRow) -> Result<Counts, Failure> {
     let count = |statement: &'static str| -> Result<u64, Failure> {
         let count: i64 = step.sql(statement)?.query_row([queue.number], |row| row.get(0))?;
         Ok(count.unsigned_abs())
@@ -57,7 +89,7 @@ fn counts(step: &Step<'_>, name: &QueueName) -> Result<Counts, Failure> {
 }
 
 /// Oldest first; two of the same moment stand in the order of their acceptance.
-fn dead_letters(
+pub(super) fn dead_letters(
     step: &Step<'_>,
     name: &QueueName,
     after: Option<&TaskKey>,
@@ -73,7 +105,7 @@ fn dead_letters(
         "SELECT key, ended, reason, expires, body FROM taskq_tasks WHERE queue = ?1 AND state = 5
          AND (ended, task) > (?2, ?3) ORDER BY ended, task LIMIT ?4",
     )?;
-    let count = count.min(limits::MAX_PAGE) as i64;
+    let count = count as i64;
     let rows = statement.query_map(params![queue.number, ended, task, count], |row| {
         Ok(Row { key: row.get(0)?, ended: row.get(1)?, reason: row.get(2)?, expires: row.get(3)?, body: row.get(4)? })
     })?;
@@ -109,6 +141,7 @@ fn page_end(step: &Step<'_>, queue: &QueueRow, after: &TaskKey) -> Result<(i64, 
     Ok(found.unwrap_or((i64::MIN, i64::MIN)))
 }
 
-fn unreadable(error: taskq_core::Error) -> Failure {
+/// A key that does not read.
+pub(super) fn unreadable(error: taskq_core::Error) -> Failure {
     Failure::new(ErrorKind::Internal, error.to_string())
 }

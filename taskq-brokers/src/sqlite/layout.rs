@@ -56,6 +56,12 @@ const HISTORY: &[Migration] = &[
         sql: include_str!("documents.sql"),
         oldest: 1,
     },
+    Migration {
+        change: "members of the fleet, and paused queues",
+        // An older program would go on handing out tasks of a queue that somebody has paused.
+        sql: include_str!("fleet.sql"),
+        oldest: 6,
+    },
 ];
 
 impl Layout {
@@ -148,7 +154,7 @@ mod tests {
     use std::path::Path;
 
     use taskq_core::{
-        Clock, Connection, DocumentId, Invocation, QueueName, Saved, State, WorkerId,
+        Clock, Connection, Invocation, QueueName, State, WorkerId,
         broker::{Ending, Settlement},
         codec::Payload,
         id::{BatchId, ClaimNumber, Owner, TaskId},
@@ -157,9 +163,15 @@ mod tests {
     use super::*;
     use crate::sqlite::{address::Address, connect_with};
 
-    const FIRST: Migration = HISTORY[0];
-    const SECOND: Migration = HISTORY[1];
-    const THIRD: Migration = HISTORY[2];
+    /// The versions up to the first that the present program can work with, and those behind.
+    macro_rules! history {
+        ($($more:ident),*) => {{
+            const STEPS: &[Migration] =
+                &[HISTORY[0], HISTORY[1], HISTORY[2], HISTORY[3], HISTORY[4], HISTORY[5], $($more),*];
+            Layout::of(STEPS)
+        }};
+    }
+
     /// Adds a column with a default and an index: whoever does not know them can go on.
     const ADDS: Migration = Migration {
         change: "notes on tasks",
@@ -169,11 +181,11 @@ mod tests {
     };
     /// Renames a column: no older program can work with it.
     const BREAKS: Migration =
-        Migration { change: "another name", sql: "ALTER TABLE taskq_tasks RENAME COLUMN reason TO cause;", oldest: 5 };
+        Migration { change: "another name", sql: "ALTER TABLE taskq_tasks RENAME COLUMN reason TO cause;", oldest: 8 };
 
-    const OLD: Layout = Layout::of(&[FIRST, SECOND, THIRD]);
-    const NEW: Layout = Layout::of(&[FIRST, SECOND, THIRD, ADDS]);
-    const INCOMPATIBLE: Layout = Layout::of(&[FIRST, SECOND, THIRD, ADDS, BREAKS]);
+    const OLD: Layout = history![];
+    const NEW: Layout = history![ADDS];
+    const INCOMPATIBLE: Layout = history![ADDS, BREAKS];
 
     async fn open(file: &Path, layout: Layout) -> taskq_core::Result<Connection> {
         let address = Address::parse(&format!("sqlite://{}", file.display())).expect("valid");
@@ -204,9 +216,9 @@ mod tests {
     async fn old_and_new_work_side_by_side_on_a_file_that_only_gained_something() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.db");
-        let old = open(&file, OLD).await.expect("creates version 3");
+        let old = open(&file, OLD).await.expect("creates it");
         let before = enqueue(&old).await.expect("enqueues");
-        let new = open(&file, NEW).await.expect("migrates to version 4 while the old one runs");
+        let new = open(&file, NEW).await.expect("migrates while the old one runs");
         for (from, to) in [(&old, &new), (&new, &old), (&old, &old)] {
             enqueue(from).await.expect("enqueues");
             let ran = run_one(to).await;
@@ -215,41 +227,30 @@ mod tests {
         }
         run_one(&old).await;
         let seen = new.broker().find(&before).await.expect("finds").expect("known");
-        assert_eq!(seen.state, State::Succeeded, "what version 3 accepted is done");
+        assert_eq!(seen.state, State::Succeeded, "what the old one accepted is done");
         open(&file, OLD).await.expect("an old program may even start anew");
     }
 
     #[tokio::test]
-    async fn documents_are_kept_beside_a_program_of_the_layout_before() {
-        const BEFORE: Layout = Layout { steps: HISTORY.split_at(4).0 };
+    async fn a_program_that_knows_no_pauses_does_not_work_on_beside_one_that_does() {
+        const BEFORE: Layout = Layout { steps: HISTORY.split_at(5).0 };
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.db");
-        let old = open(&file, BEFORE).await.expect("creates version 4");
-        enqueue(&old).await.expect("enqueues");
+        let old = open(&file, BEFORE).await.expect("creates version 5");
         let new = open(&file, Layout::present()).await.expect("migrates while the old one runs");
-        let id = DocumentId { queue: "q".parse().expect("valid"), name: "d".parse().expect("valid") };
-        let mut seen = Vec::new();
-        for _ in 0..3 {
-            let saved = new.documents().save(&id, seen.last().copied(), "text").await.expect("saves");
-            let Saved::Applied(version) = saved else { panic!("nobody else saves: {saved:?}") };
-            seen.push(version);
-            // The old one hands tasks out, and moves the counter that versions are taken from.
-            run_one(&old).await;
-            enqueue(&old).await.expect("enqueues");
-        }
-        assert!(seen.is_sorted_by(|earlier, later| earlier < later), "{seen:?}");
-        drop(open(&file, BEFORE).await.expect("an old program may even start anew"));
-        let kept = new.documents().read(&id).await.expect("reads").map(|found| found.version);
-        assert_eq!(kept, seen.last().copied());
+        new.control().pause(&"q".parse().expect("valid")).await.expect("pauses");
+        assert_eq!(enqueue(&old).await.expect_err("may not go on").kind(), ErrorKind::Layout);
+        assert_eq!(open(&file, BEFORE).await.expect_err("may not start").kind(), ErrorKind::Layout);
+        enqueue(&new).await.expect("enqueues");
     }
 
     #[tokio::test]
     async fn an_old_program_stops_when_the_file_changes_its_rules_and_is_refused_afterwards() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.db");
-        let old = open(&file, OLD).await.expect("creates version 3");
+        let old = open(&file, OLD).await.expect("creates it");
         let id = enqueue(&old).await.expect("enqueues");
-        let newest = open(&file, INCOMPATIBLE).await.expect("migrates to version 5 in one go");
+        let newest = open(&file, INCOMPATIBLE).await.expect("migrates over two versions in one go");
         let error = enqueue(&old).await.expect_err("would not understand the file");
         assert_eq!(error.kind(), ErrorKind::Layout);
         let error = old.broker().find(&id).await.expect_err("looks for a column that has another name");
@@ -257,28 +258,23 @@ mod tests {
         let error = open(&file, NEW).await.expect_err("too old");
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Layout, false));
         let text = error.to_string();
-        assert!(text.contains("(layout 5); this program knows up to 4: upgrade it"), "{text}");
+        assert!(text.contains("(layout 8); this program knows up to 7: upgrade it"), "{text}");
         assert!(text.contains("x.db"), "{text}");
         run_one(&newest).await;
     }
 
     #[tokio::test]
     async fn a_migration_that_fails_changes_nothing() {
-        const FAILS: Layout = Layout::of(&[
-            FIRST,
-            SECOND,
-            THIRD,
-            ADDS,
-            Migration { change: "nonsense", sql: "ALTER TABLE nowhere ADD x", oldest: 5 },
-        ]);
+        const NONSENSE: Migration = Migration { change: "nonsense", sql: "ALTER TABLE nowhere ADD x", oldest: 8 };
+        const FAILS: Layout = history![ADDS, NONSENSE];
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.db");
-        drop(open(&file, OLD).await.expect("creates version 3"));
-        open(&file, FAILS).await.expect_err("the fifth version cannot be made");
-        let old = open(&file, OLD).await.expect("still version 3");
+        drop(open(&file, OLD).await.expect("creates it"));
+        open(&file, FAILS).await.expect_err("the eighth version cannot be made");
+        let old = open(&file, OLD).await.expect("still as it was");
         enqueue(&old).await.expect("enqueues");
         run_one(&old).await;
         let database = Database::open(&file).expect("opens");
-        assert_eq!(pragma(&database, "user_version"), Ok(3));
+        assert_eq!(pragma(&database, "user_version"), Ok(6));
     }
 }

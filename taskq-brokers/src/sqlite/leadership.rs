@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, params};
-use taskq_core::{CandidateId, Elected, FencingToken, Leader, Renewal, Result, Standing};
+use taskq_core::{CandidateId, Elected, FencingToken, Incumbent, Leader, Renewal, Result, Standing};
 
 use super::{broker::SqliteBroker, failure::Failure, step::Step, waiting::Topic};
 
@@ -40,6 +40,10 @@ impl Leader for SqliteBroker {
             // Woken or too late: the next look tells.
             self.clock().timeout(ends_in.min(left), waiter.woken()).await.ok();
         }
+    }
+
+    async fn incumbent(&self) -> Result<Option<Incumbent>> {
+        self.look("find the leader of", self.namespace(), incumbent).await
     }
 }
 
@@ -108,6 +112,14 @@ fn holder(step: &Step<'_>) -> Result<Option<Held>, Failure> {
         })
         .optional()?;
     Ok(held)
+}
+
+/// Who leads, if its id is one that this version could have written.
+fn incumbent(step: &Step<'_>) -> Result<Option<Incumbent>, Failure> {
+    Ok(holder(step)?.and_then(|held| {
+        let token = FencingToken(held.token.unsigned_abs());
+        Some(Incumbent { candidate: held.candidate.parse().ok()?, token, ends_in: held.ends_in })
+    }))
 }
 
 fn ends_in(step: &Step<'_>) -> Result<Option<Duration>, Failure> {

@@ -114,7 +114,7 @@ fn beat_queue(step: &Step<'_>, owner: Owner, name: &QueueName) -> Result<BeatAns
     Ok(BeatAnswer {
         alive,
         cancelled,
-        ready: sweep::has_ready(step, &queue)?,
+        ready: queue.paused.is_none() && sweep::has_ready(step, &queue)?,
         sweep_in: sweep::useful_in(step, &queue, lease.map(|lease| lease.number))?,
     })
 }

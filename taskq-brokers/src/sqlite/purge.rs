@@ -1,7 +1,7 @@
 //! Empties a queue in bounded steps: what waits is cancelled, dead letters are forgotten.
 
 use rusqlite::params;
-use taskq_core::{broker::PurgeAnswer, id::QueueName};
+use taskq_core::{PurgeAnswer, id::QueueName};
 
 use super::{
     control::forget_dead,

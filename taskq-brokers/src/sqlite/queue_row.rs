@@ -17,6 +17,8 @@ const POSITION_BITS: u32 = 56;
 pub(super) struct QueueRow {
     /// Its number in this file.
     pub(super) number: i64,
+    /// Since when nothing of it is handed out, if it is paused.
+    pub(super) paused: Option<i64>,
     tail: i64,
     counter: i64,
     changed: bool,
@@ -27,9 +29,15 @@ impl QueueRow {
     pub(super) fn find(step: &Step<'_>, queue: &QueueName) -> Result<Option<Self>, Failure> {
         // in: namespace, name; out: the queue
         let found = step
-            .sql("SELECT queue, tail, token FROM taskq_queues WHERE namespace = ?1 AND name = ?2")?
+            .sql("SELECT queue, tail, token, paused FROM taskq_queues WHERE namespace = ?1 AND name = ?2")?
             .query_row(params![step.namespace().as_str(), queue.as_str()], |row| {
-                Ok(Self { number: row.get(0)?, tail: row.get(1)?, counter: row.get(2)?, changed: false })
+                Ok(Self {
+                    number: row.get(0)?,
+                    tail: row.get(1)?,
+                    counter: row.get(2)?,
+                    paused: row.get(3)?,
+                    changed: false,
+                })
             })
             .optional()?;
         Ok(found)
@@ -43,7 +51,18 @@ impl QueueRow {
         // in: namespace, name; creates the queue
         step.sql("INSERT INTO taskq_queues (namespace, name) VALUES (?1, ?2)")?
             .execute(params![step.namespace().as_str(), queue.as_str()])?;
-        Ok(Self { number: step.inserted(), tail: 0, counter: 0, changed: false })
+        Ok(Self { number: step.inserted(), paused: None, tail: 0, counter: 0, changed: false })
+    }
+
+    /// Sets or ends its pause. True if that changes something.
+    pub(super) fn pause(&mut self, step: &Step<'_>, paused: Option<i64>) -> Result<bool, Failure> {
+        if self.paused.is_some() == paused.is_some() {
+            return Ok(false);
+        }
+        self.paused = paused;
+        // in: queue, since when
+        step.sql("UPDATE taskq_queues SET paused = ?2 WHERE queue = ?1")?.execute(params![self.number, paused])?;
+        Ok(true)
     }
 
     /// The place at the end of the line of a priority.
@@ -93,6 +112,16 @@ impl QueueRow {
 /// Priority 9 stands first, so it has the smallest places.
 fn line(priority: u8) -> i64 {
     i64::from(9u8.saturating_sub(priority)) << POSITION_BITS
+}
+
+/// The places of a priority's line: from the first on, up to the second.
+pub(super) fn places_of(priority: u8) -> (i64, i64) {
+    (line(priority), line(priority) + (1 << POSITION_BITS))
+}
+
+/// The places of the line that `place` stands in, up to that one.
+pub(super) fn places_before(place: i64) -> (i64, i64) {
+    (place >> POSITION_BITS << POSITION_BITS, place)
 }
 
 /// Before a task has a position, its place only says its priority.

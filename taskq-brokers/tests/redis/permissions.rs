@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use taskq_core::{
-    CancelAnswer, Connection, Counts, DeadReason, ErrorKind, Progress, Purge, PurgeAnswer, State, Unique, WorkerId,
+    CancelAnswer, Connection, Counts, DeadReason, ErrorKind, Progress, Purge, PurgeAnswer, Shelf, State, Unique,
+    WorkerId,
     broker::{Accepted, Ending, Settled},
     id::{BatchId, ClaimNumber, Owner},
     limits,
@@ -294,7 +295,7 @@ async fn a_viewer_sees_what_there_is_and_changes_nothing() {
     enqueue(&owning, invocation()).await;
     let running = claim_one(&owning, owner).await;
     let waiting = enqueue(&owning, invocation()).await;
-    enqueue(&owning, invocation().delay(Duration::from_secs(60))).await;
+    let scheduled = enqueue(&owning, invocation().delay(Duration::from_secs(60))).await;
     let version = save_document(&owning, "d", None).await;
 
     let connection = connect(&server).await;
@@ -305,6 +306,17 @@ async fn a_viewer_sees_what_there_is_and_changes_nothing() {
     let letters = inspect.dead_letters(&queue(), None, 9).await.expect("lists");
     assert_eq!((&letters[0].id, letters[0].reason), (&task.envelope.id, DeadReason::Fatal));
     assert!(inspect.dead_letters(&queue(), Some(&letters[0].id.key), 9).await.expect("lists").is_empty());
+
+    for shelf in Shelf::ALL {
+        let page = inspect.tasks(&queue(), shelf, None, 9).await.expect("lists");
+        assert_eq!(page.tasks.len() as u64, counts.on(shelf), "{shelf}");
+    }
+    assert_eq!(inspect.queue(&queue()).await.expect("looks").counts, counts);
+    assert!(inspect.task(&waiting).await.expect("looks").is_some_and(|view| view.envelope.is_some()));
+    assert_eq!(inspect.unique_holder(&queue(), "none").await.expect("looks"), None);
+    assert!(connection.fleet().members(None, 9).await.expect("lists").is_empty());
+    assert_eq!(connection.leader().incumbent().await.expect("looks"), None);
+    assert!(connection.schedules().marks().await.expect("looks").is_empty());
 
     let documents = connection.documents();
     let kept = documents.read(&document("d")).await.expect("reads").expect("is kept");
@@ -323,6 +335,9 @@ async fn a_viewer_sees_what_there_is_and_changes_nothing() {
         broker.cancel(&waiting).await.expect_err("cancels"),
         control.replay(&task.envelope.id).await.expect_err("replays"),
         control.drop_dead(&task.envelope.id).await.expect_err("drops"),
+        control.run_now(&scheduled).await.expect_err("runs nothing now"),
+        control.pause(&queue()).await.expect_err("pauses"),
+        connection.fleet().check_in(viewer.worker.into(), "here", limits::REPORT_KEPT).await.expect_err("checks in"),
         control.purge(&queue(), Purge::Waiting, 9).await.expect_err("purges"),
         control.purge(&queue(), Purge::DeadLetters, 9).await.expect_err("purges"),
         documents.save(&document("d"), Some(version), "other").await.expect_err("saves"),

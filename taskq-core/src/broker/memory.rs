@@ -6,6 +6,7 @@ mod queue;
 
 mod documents;
 mod entries;
+mod fleet;
 mod leadership;
 
 use std::{
@@ -19,23 +20,27 @@ use tokio::sync::Notify;
 
 use crate::{
     broker::{
-        Accepted, BeatAnswer, Broker, CancelAnswer, Capabilities, ClaimAnswer, Claimed, Control, Counts, DeadLetter,
-        Inspect, Purge, PurgeAnswer, Settled, Settlement, Snapshot, SweepAnswer,
+        Accepted, BeatAnswer, Broker, CancelAnswer, Capabilities, ClaimAnswer, Claimed, Settled, Settlement, Snapshot,
+        SweepAnswer,
     },
     bug::{Bug, Planted},
     clock::{Clock, Timestamp},
     connection::{Connection, Opener},
     context::Progress,
+    control::{Control, Purge, PurgeAnswer},
     documents::{Document, DocumentId, DocumentName, Documents, Saved, Version, check_size},
     envelope::Envelope,
     error::Result,
+    fleet::{Fleet, Member, MemberId, Request, check_report},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
-    leader::{CandidateId, FencingToken, Leader, Renewal, Standing},
+    inspect::{Counts, DeadLetter, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView},
+    leader::{CandidateId, FencingToken, Incumbent, Leader, Renewal, Standing},
     limits,
     schedules::{
         Author, EntryId, EntryName, Fired, Mark, Schedules, StoredEntry, Tick, Written, check_text, check_ticks,
     },
 };
+use fleet::MemoryFleet;
 use leadership::Leadership;
 use queue::MemoryQueue;
 
@@ -46,6 +51,7 @@ pub struct MemoryBroker {
     planted: Planted,
     queues: Mutex<BTreeMap<QueueName, MemoryQueue>>,
     leadership: Mutex<Leadership>,
+    fleet: Mutex<MemoryFleet>,
     changed: Notify,
 }
 
@@ -57,8 +63,8 @@ pub fn connect(clock: Clock) -> Connection {
 /// The same, where this bug is planted in the broker, clients and workers.
 #[doc(hidden)]
 pub fn connect_with_bug(clock: Clock, planted: Planted) -> Connection {
-    let (queues, leadership, changed) = (Mutex::default(), Mutex::default(), Notify::new());
-    let broker = MemoryBroker { clock: clock.clone(), planted, queues, leadership, changed };
+    let (queues, leadership, fleet) = (Mutex::default(), Mutex::default(), Mutex::default());
+    let broker = MemoryBroker { clock: clock.clone(), planted, queues, leadership, fleet, changed: Notify::new() };
     connection_to(Arc::new(broker), clock)
 }
 
@@ -89,6 +95,11 @@ impl MemoryBroker {
     fn leadership(&self) -> MutexGuard<'_, Leadership> {
         // Nothing panics while holding it either.
         self.leadership.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fleet(&self) -> MutexGuard<'_, MemoryFleet> {
+        // Nor while holding this.
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs one atomic step on a queue and wakes everybody who waits for a change.
@@ -253,6 +264,31 @@ impl Leader for MemoryBroker {
         self.until(bound, || ends_in().unwrap_or_default(), || ends_in().is_none().then_some(())).await;
         Ok(())
     }
+
+    async fn incumbent(&self) -> Result<Option<Incumbent>> {
+        Ok(self.leadership().incumbent(self.clock.now()))
+    }
+}
+
+#[async_trait]
+impl Fleet for MemoryBroker {
+    async fn check_in(&self, member: MemberId, report: &str, kept: Duration) -> Result<Option<Request>> {
+        check_report(member, report)?;
+        Ok(self.fleet().check_in(self.clock.now(), member, report, kept))
+    }
+
+    async fn check_out(&self, member: MemberId) -> Result<()> {
+        self.fleet().check_out(member);
+        Ok(())
+    }
+
+    async fn members(&self, after: Option<MemberId>, count: usize) -> Result<Vec<Member>> {
+        Ok(self.fleet().members(self.clock.now(), after, count.min(limits::MAX_PAGE)))
+    }
+
+    async fn ask(&self, member: MemberId, request: Request) -> Result<bool> {
+        Ok(self.fleet().ask(self.clock.now(), member, request))
+    }
 }
 
 #[async_trait]
@@ -321,6 +357,31 @@ impl Inspect for MemoryBroker {
         Ok(self.look(queue, |queue, _| queue.counts()).unwrap_or_default())
     }
 
+    async fn queue(&self, queue: &QueueName) -> Result<QueueView> {
+        Ok(self.look(queue, MemoryQueue::view).unwrap_or_default())
+    }
+
+    async fn tasks(
+        &self,
+        queue: &QueueName,
+        shelf: Shelf,
+        after: Option<&PageToken>,
+        count: usize,
+    ) -> Result<TaskPage> {
+        let count = count.min(limits::MAX_PAGE);
+        Ok(self.look(queue, |queue, now| queue.tasks(now, shelf, after, count)).unwrap_or_default())
+    }
+
+    async fn task(&self, id: &TaskId) -> Result<Option<TaskView>> {
+        let found = self.look(&id.queue, |queue, now| queue.task(now, &id.key)).flatten();
+        let untracked = || queue::untracked(&id.key).map(|snapshot| TaskView::of_what_ended(id.clone(), snapshot));
+        Ok(found.or_else(untracked))
+    }
+
+    async fn unique_holder(&self, queue: &QueueName, unique: &str) -> Result<Option<TaskKey>> {
+        Ok(self.look(queue, |queue, now| queue.unique_holder(now, unique)).flatten())
+    }
+
     async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
         Ok(self.look(queue, |queue, _| queue.dead_letters(after, count.min(limits::MAX_PAGE))).unwrap_or_default())
     }
@@ -329,11 +390,23 @@ impl Inspect for MemoryBroker {
 #[async_trait]
 impl Control for MemoryBroker {
     async fn replay(&self, id: &TaskId) -> Result<bool> {
-        Ok(self.step(&id.queue, |queue, _| queue.replay(&id.key)))
+        Ok(self.step(&id.queue, |queue, now| queue.replay(now, &id.key)))
     }
 
     async fn drop_dead(&self, id: &TaskId) -> Result<bool> {
         Ok(self.step(&id.queue, |queue, _| queue.drop_dead(&id.key)))
+    }
+
+    async fn run_now(&self, id: &TaskId) -> Result<bool> {
+        Ok(self.step(&id.queue, |queue, _| queue.run_now(&id.key)))
+    }
+
+    async fn pause(&self, queue: &QueueName) -> Result<bool> {
+        Ok(self.step(queue, |queue, now| queue.pause(now)))
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<bool> {
+        Ok(self.step(queue, |queue, _| queue.resume()))
     }
 
     async fn purge(&self, queue: &QueueName, what: Purge, limit: usize) -> Result<PurgeAnswer> {

@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    broker::{DeadLetter, Ending, Settled},
+    broker::{Ending, Settled},
     clock::Timestamp,
     conformance::Stage,
     id::TaskId,
+    inspect::DeadLetter,
     limits,
     state::{DeadReason, State},
     task_error::TaskError,

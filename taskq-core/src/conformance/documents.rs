@@ -7,10 +7,11 @@ use std::{
 };
 
 use crate::{
-    broker::{Purge, memory},
+    broker::memory,
     clock::Clock,
     conformance::Stage,
     connection::Connection,
+    control::Purge,
     documents::{Document, DocumentId, DocumentName, Documents, Saved, Version},
     error::{ErrorKind, Result},
     id::{QueueName, WorkerId},
@@ -326,7 +327,7 @@ pub async fn a_purge_leaves_documents_alone(stage: Stage) {
     let kept = read(&stage, "d").await;
     let inspect = stage.connection.inspect();
     assert_eq!(inspect.queues().await.expect("lists"), std::slice::from_ref(&stage.queue));
-    assert_eq!(inspect.counts(&stage.queue).await.expect("counts"), crate::broker::Counts::default());
+    assert_eq!(inspect.counts(&stage.queue).await.expect("counts"), crate::inspect::Counts::default());
     stage.enqueue_one().await;
     for what in [Purge::Waiting, Purge::DeadLetters] {
         stage.connection.control().purge(&stage.queue, what, 9).await.expect("purges");

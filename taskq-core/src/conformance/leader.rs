@@ -141,3 +141,23 @@ pub async fn waiting_for_a_vacancy_ends(stage: Stage) {
     stage.finish(tokio::spawn(async move { other.vacated(short).await })).await.expect("waits for the bound");
     assert!(matches!(stand(&stage, CandidateId::generate()).await, Standing::Beaten(_)));
 }
+
+/// People are told who leads, and that nobody does.
+pub async fn the_incumbent_is_told(stage: Stage) {
+    let leader = stage.connection.leader();
+    assert_eq!(leader.incumbent().await.expect("looks"), None);
+    let candidate = CandidateId::generate();
+    let Standing::Elected(elected) = leader.stand(candidate, TERM).await.expect("stands") else {
+        panic!("nobody else stands");
+    };
+    let incumbent = leader.incumbent().await.expect("looks").expect("one leads");
+    assert_eq!((incumbent.candidate, incumbent.token), (candidate, elected.token));
+    assert!(incumbent.ends_in <= TERM && !incumbent.ends_in.is_zero(), "{incumbent:?}");
+    stage.advance(TERM + Duration::from_millis(10)).await;
+    assert_eq!(leader.incumbent().await.expect("looks"), None);
+    let Standing::Elected(elected) = leader.stand(candidate, TERM).await.expect("stands") else {
+        panic!("nobody else stands");
+    };
+    leader.resign(candidate, elected.token).await.expect("resigns");
+    assert_eq!(leader.incumbent().await.expect("looks"), None);
+}

@@ -13,15 +13,15 @@ use proptest::{
 };
 
 use crate::{
-    broker::{
-        Accepted, CancelAnswer, Claimed, ControlExt, Counts, Ending, Purge, Settled, Settlement, Snapshot, memory,
-    },
+    broker::{Accepted, CancelAnswer, Claimed, Ending, Settled, Settlement, Snapshot, memory},
     clock::{Clock, Simulation, Timestamp},
     conformance::{Stage, payload},
     connection::Connection,
+    control::{ControlExt, Purge},
     envelope::Envelope,
     error::ErrorKind,
     id::{BatchId, ClaimNumber, Owner, QueueName, Siblings, TaskId, WorkerId},
+    inspect::{Counts, QueueView, Shelf, TaskView},
     invocation::Unique,
     limits,
     state::{DeadReason, State},
@@ -61,6 +61,11 @@ enum Step {
     Replay(usize),
     Drop(usize),
     Purge(Purge),
+    RunNow(usize),
+    Pause,
+    Resume,
+    Look,
+    Show(usize),
 }
 
 #[derive(Clone, Debug)]
@@ -98,7 +103,12 @@ enum Answer {
     Found(Option<Found>),
     Done(bool),
     Purged(u64),
+    Seen(QueueView, Vec<(Shelf, Vec<Shown>)>),
+    Shown(Option<Shown>),
 }
+
+/// Id, state, attempts, deliveries, and whether its arguments are there.
+type Shown = (TaskId, State, u32, u8, bool);
 
 type Found = (State, u32, Option<String>, Option<DeadReason>, Option<Owner>);
 
@@ -139,6 +149,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => index().prop_map(Step::Replay),
         1 => index().prop_map(Step::Drop),
         1 => prop_oneof![Just(Purge::Waiting), Just(Purge::DeadLetters)].prop_map(Step::Purge),
+        1 => index().prop_map(Step::RunNow),
+        1 => Just(Step::Pause),
+        2 => Just(Step::Resume),
+        2 => Just(Step::Look),
+        2 => index().prop_map(Step::Show),
     ];
     proptest::collection::vec(step, 1..60)
 }
@@ -233,6 +248,11 @@ enum Action {
     Replay(TaskId),
     Drop(TaskId),
     Purge(QueueName, Purge),
+    RunNow(TaskId),
+    Pause(QueueName),
+    Resume(QueueName),
+    Look(QueueName),
+    Show(TaskId),
 }
 
 impl Script {
@@ -288,6 +308,11 @@ impl Script {
             Step::Replay(index) => self.about(*index, Action::Replay),
             Step::Drop(index) => self.about(*index, Action::Drop),
             Step::Purge(what) => Action::Purge(queue, *what),
+            Step::RunNow(index) => self.about(*index, Action::RunNow),
+            Step::Pause => Action::Pause(queue),
+            Step::Resume => Action::Resume(queue),
+            Step::Look => Action::Look(queue),
+            Step::Show(index) => self.about(*index, Action::Show),
         }
     }
 
@@ -395,7 +420,35 @@ impl Player {
             Action::Replay(id) => Answer::Done(expect(control.replay(id).await)),
             Action::Drop(id) => Answer::Done(expect(control.drop_dead(id).await)),
             Action::Purge(queue, what) => Answer::Purged(expect(control.purge_all(queue, *what, |_| {}).await)),
+            Action::RunNow(id) => Answer::Done(expect(control.run_now(id).await)),
+            Action::Pause(queue) => Answer::Done(expect(control.pause(queue).await)),
+            Action::Resume(queue) => Answer::Done(expect(control.resume(queue).await)),
+            Action::Look(queue) => self.look(queue).await,
+            Action::Show(id) => Answer::Shown(expect(self.connection.inspect().task(id).await).map(shown)),
         }
+    }
+
+    /// Everything that can be listed; compared as sets, since a dead worker's tasks come back in any order. Times are left
+    /// out, for the two clocks do not stand at the same milliseconds.
+    async fn look(&self, queue: &QueueName) -> Answer {
+        let inspect = self.connection.inspect();
+        let view = expect(inspect.queue(queue).await);
+        let without_times = QueueView { paused_at: None, oldest_ready: None, next_due: None, ..view };
+        let mut shelves = Vec::new();
+        for shelf in Shelf::ALL {
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let page = expect(inspect.tasks(queue, shelf, after.as_ref(), 7).await);
+                seen.extend(page.tasks.into_iter().map(shown));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            seen.sort();
+            shelves.push((shelf, seen));
+        }
+        Answer::Seen(without_times, shelves)
     }
 
     /// Takes everything that is ready; compared as a set, since a dead worker's tasks come back in any order.
@@ -454,6 +507,11 @@ impl Player {
             .collect();
         Answer::Settled(expect(self.connection.broker().settle(*owner, queue, &settlements).await))
     }
+}
+
+fn shown(view: TaskView) -> Shown {
+    let TaskView { id, snapshot, envelope, deliveries, .. } = view;
+    (id, snapshot.state, snapshot.attempts, deliveries, envelope.is_some())
 }
 
 fn found(snapshot: Snapshot) -> Found {

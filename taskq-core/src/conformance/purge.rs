@@ -5,10 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::{
-    broker::{Accepted, ControlExt, Counts, Ending, Purge, PurgeAnswer, Settled},
+    broker::{Accepted, Ending, Settled},
     conformance::Stage,
+    control::{ControlExt, Purge, PurgeAnswer},
     envelope::Envelope,
     id::{Owner, Siblings, TaskId},
+    inspect::Counts,
     invocation::{Invocation, Unique},
     limits,
     state::{DeadReason, State},

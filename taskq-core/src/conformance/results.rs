@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    broker::{Counts, Ending, Settled},
+    broker::{Ending, Settled},
     conformance::{Stage, payload},
     id::{TaskId, TaskKey},
+    inspect::Counts,
     limits,
     state::{DeadReason, State},
 };

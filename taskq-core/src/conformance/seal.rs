@@ -37,7 +37,16 @@ fn sealed(stage: &Stage) -> Envelope {
 fn covered(envelope: &Envelope) -> Envelope {
     let envelope = envelope.clone();
     let (start, expiry, enqueued_at) = (Default::default(), None, None);
-    Envelope { start, expiry, enqueued_at, attempts: 0, history: Vec::new(), unregistered_since: None, ..envelope }
+    Envelope {
+        start,
+        expiry,
+        enqueued_at,
+        replayed_at: None,
+        attempts: 0,
+        history: Vec::new(),
+        unregistered_since: None,
+        ..envelope
+    }
 }
 
 /// Through a delay, a crash, a retry, a release and a replay, what was sealed comes out as it went in.

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use taskq_core::{
     Accepted, Author, CandidateId, Clock, Connection, Document, DocumentId, DocumentName, Documents, EntryId,
-    EntryName, Error, ErrorKind, FencingToken, Fired, Leader, Mark, QueueName, Renewal, Result, Saved, Schedules,
-    Standing, StoredEntry, Tick, Timestamp, Version, Written,
+    EntryName, Error, ErrorKind, FencingToken, Fired, Incumbent, Leader, Mark, QueueName, Renewal, Result, Saved,
+    Schedules, Standing, StoredEntry, Tick, Timestamp, Version, Written,
     retry::{fraction, scramble},
 };
 use tokio::sync::oneshot;
@@ -151,6 +151,10 @@ impl Leader for Line {
 
     async fn vacated(&self, bound: Duration) -> Result<()> {
         self.broker.leader().vacated(bound).await
+    }
+
+    async fn incumbent(&self) -> Result<Option<Incumbent>> {
+        self.broker.leader().incumbent().await
     }
 }
 

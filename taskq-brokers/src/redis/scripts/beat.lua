@@ -5,7 +5,7 @@ local owner, t = ARGV[1], now()
 local living = alive(owner, t)
 if living then call('ZADD', p..'lease', number(t + lease_of(owner)), owner) end
 local ready = 0
-if call('EXISTS', unpack(READY)) > 0 then
+if call('EXISTS', unpack(READY)) > 0 and call('EXISTS', p..'paused') == 0 then
   ready = 1
   if call('EXISTS', p..'c') == 1 then
     if ready_count() <= call('ZCARD', p..'c') then ready = 0 end

@@ -7,8 +7,10 @@ local owner, count = ARGV[1], tonumber(ARGV[2])
 local t = now()
 if not alive(owner, t) then return {} end
 local cancelled, cancelled_untracked = false, false
-if call('EXISTS', p..'c', p..'cu', p..'over:'..owner) > 0 then
+local paused = false
+if call('EXISTS', p..'c', p..'cu', p..'over:'..owner, p..'paused') > 0 then
   if tonumber(ARGV[3]) <= tonumber(call('GET', p..'over:'..owner) or 0) then return {} end
+  paused = call('EXISTS', p..'paused') == 1
   cancelled, cancelled_untracked = call('EXISTS', p..'c') == 1, call('EXISTS', p..'cu') == 1
 end
 local watched = cancelled or cancelled_untracked
@@ -19,6 +21,11 @@ if handed then
   answer[4], answer[5] = sub(handed, 1, colon - 1), {sub(handed, colon + 1)}
   -- Its ring is moot now; left there, the next wait would bring the task once more.
   call('DEL', p..'hand:'..owner, p..'bell:'..owner)
+end
+if paused then
+  -- It is woken when the queue is resumed; no due time could tell it more.
+  call('ZADD', p..'asleep', number(t), owner)
+  return answer
 end
 promote(t, 200)
 

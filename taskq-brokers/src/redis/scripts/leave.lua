@@ -8,5 +8,6 @@ if more then return 1 end
 call('ZREM', p..'lease', owner)
 call('ZREM', p..'owners', owner)
 call('ZREM', p..'idle', owner)
+call('ZREM', p..'asleep', owner)
 call('DEL', p..'bell:'..owner, p..'hand:'..owner)
 return 0

@@ -639,6 +639,18 @@ local function hand_back(e, key, count_deliveries, t)
   return 'reclaimed'
 end
 
+-- {ready, scheduled, retrying, running, dead}.
+local function counts()
+  local ready, running = ready_count() - call('ZCARD', p..'c'), 0
+  for _, owner in ipairs(owners()) do
+    local fields = call('HGETALL', p..'idx:'..owner)
+    for i = 1, #fields, 2 do
+      if byte(fields[i]) ~= 107 then running = running + held_count(fields[i + 1]) end
+    end
+  end
+  return {ready, call('HLEN', p..'dueb'), call('HLEN', p..'retryb'), running, call('HLEN', p..'dead')}
+end
+
 -- Hands back what an owner holds, up to `limit` tasks or about a mebibyte; says what became of it, and whether anything
 -- is left.
 local function drain_owner(owner, limit, count_deliveries, t)

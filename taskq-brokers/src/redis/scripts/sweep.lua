@@ -14,6 +14,7 @@ if #lapsed > 0 then
     else
       call('ZREM', p..'lease', owner)
       call('ZREM', p..'idle', owner)
+      call('ZREM', p..'asleep', owner)
       call('DEL', p..'bell:'..owner, p..'hand:'..owner)
       call('ZADD', p..'gone', number(t), owner)
     end

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     clock::Timestamp,
-    leader::{CandidateId, Elected, FencingToken, Renewal, Standing},
+    leader::{CandidateId, Elected, FencingToken, Incumbent, Renewal, Standing},
 };
 
 /// The leadership of a namespace: vacant, or held until it lapses.
@@ -52,6 +52,11 @@ impl Leadership {
         if self.is_led_by(now, candidate, token) {
             self.held = None;
         }
+    }
+
+    pub(super) fn incumbent(&self, now: Timestamp) -> Option<Incumbent> {
+        let held = self.holder(now)?;
+        Some(Incumbent { candidate: held.candidate, token: self.last_token, ends_in: held.until.since(now) })
     }
 
     /// How long the present term lasts, if there is one.

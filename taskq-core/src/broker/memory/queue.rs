@@ -9,16 +9,16 @@ use std::{
 
 use crate::{
     broker::{
-        Accepted, BeatAnswer, CancelAnswer, ClaimAnswer, Claimed, Counts, DeadLetter, Ending, Purge, PurgeAnswer,
-        Settled, Settlement, Snapshot, SweepAnswer,
+        Accepted, BeatAnswer, CancelAnswer, ClaimAnswer, Claimed, Ending, Settled, Settlement, Snapshot, SweepAnswer,
     },
     bug::{Bug, Planted},
     clock::Timestamp,
     codec::Payload,
     context::Progress,
+    control::{Purge, PurgeAnswer},
     envelope::Envelope,
     error::{Error, ErrorKind, Result},
-    id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
+    id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskKey},
     invocation::{Expiry, OnConflict, Start, UniqueKey, UniqueUntil},
     leader::FencingToken,
     limits,
@@ -27,6 +27,8 @@ use crate::{
 };
 
 use super::{documents::MemoryDocuments, entries::MemoryEntries};
+
+mod looking;
 
 /// How long the ids of enqueue calls are remembered: far longer than any call is repeated.
 const BATCH_MEMORY: Duration = Duration::from_secs(3_600);
@@ -50,6 +52,8 @@ pub(super) struct MemoryQueue {
     batches: HashMap<BatchId, Timestamp>,
     pub(super) entries: MemoryEntries,
     pub(super) documents: MemoryDocuments,
+    /// Since when nothing of it is handed out, if it is paused.
+    paused_at: Option<Timestamp>,
     last_token: u64,
     front: i64,
     back: i64,
@@ -125,6 +129,7 @@ impl MemoryQueue {
             batches: HashMap::new(),
             entries: MemoryEntries::default(),
             documents: MemoryDocuments::default(),
+            paused_at: None,
             last_token: 0,
             front: 0,
             back: 0,
@@ -200,7 +205,7 @@ impl MemoryQueue {
             Start::After(delay) => now + delay,
             Start::At(time) => time,
         };
-        let envelope = Envelope { enqueued_at: Some(now), expiry: None, start: Start::Now, ..envelope.clone() };
+        let envelope = Envelope { enqueued_at: Some(now), expiry: None, ..envelope.clone() };
         let place = Place::Due { at: start, retrying: false };
         self.live.insert(key.clone(), Live { envelope, place, deliveries: 0, expires, cancel_requested: false });
         if start > now {
@@ -271,7 +276,7 @@ impl MemoryQueue {
         BeatAnswer {
             alive,
             cancelled: cancelled.collect(),
-            ready: !self.ready.is_empty(),
+            ready: !self.ready.is_empty() && self.paused_at.is_none(),
             sweep_in: self.next_sweep(now, owner),
         }
     }
@@ -305,6 +310,10 @@ impl MemoryQueue {
         if is_overtaken && !self.planted.is(Bug::LateClaimAccepted) {
             let text = "the worker has given this claim up";
             return Err(Error::new(ErrorKind::Fenced, "claim from", &self.name).because(text));
+        }
+        if self.paused_at.is_some() {
+            // Whoever waits hears of the end of the pause; no due time could tell it more.
+            return Ok(ClaimAnswer::default());
         }
         self.promote(now, limits::CLAIM_BATCH);
         self.last_token += 1;
@@ -598,69 +607,6 @@ impl MemoryQueue {
         pruned
     }
 
-    // Looking ----------------------------------------------------------------------------------------------
-
-    pub(super) fn find(&self, now: Timestamp, key: &TaskKey) -> Option<Snapshot> {
-        if let Some(live) = self.live.get(key) {
-            return Some(live.snapshot(now)).filter(|snapshot| is_kept(key, snapshot.state));
-        }
-        if let Some(ended) = self.ended.get(key) {
-            return Some(Snapshot {
-                attempts: ended.attempts,
-                result: ended.result.clone(),
-                ended_at: Some(ended.at),
-                ..Snapshot::new(ended.state)
-            });
-        }
-        self.dead_entry(key).map(|((died, _), dead)| Snapshot {
-            attempts: dead.envelope.attempts,
-            reason: Some(dead.reason),
-            last_error: Some(dead.envelope.last_words(dead.reason)),
-            ended_at: Some(*died),
-            ..Snapshot::new(State::Dead)
-        })
-    }
-
-    fn dead_entry(&self, key: &TaskKey) -> Option<(&(Timestamp, TaskKey), &Dead)> {
-        self.dead.iter().find(|((_, dead_key), _)| dead_key == key)
-    }
-
-    pub(super) fn live(&self) -> impl Iterator<Item = &Envelope> {
-        self.live.values().map(|live| &live.envelope)
-    }
-
-    pub(super) fn has_work(&self, now: Timestamp) -> bool {
-        !self.ready.is_empty() || self.due.first().is_some_and(|(at, _)| *at <= now)
-    }
-
-    pub(super) fn next_due(&self, now: Timestamp) -> Option<Duration> {
-        self.due.first().map(|(at, _)| at.since(now))
-    }
-
-    pub(super) fn counts(&self) -> Counts {
-        let mut counts = Counts { dead: self.dead.len() as u64, ..Counts::default() };
-        for live in self.live.values() {
-            match live.place {
-                Place::Due { retrying: false, .. } => counts.scheduled += 1,
-                Place::Due { retrying: true, .. } => counts.retrying += 1,
-                Place::Ready { .. } => counts.ready += 1,
-                Place::Running { .. } => counts.running += 1,
-            }
-        }
-        counts
-    }
-
-    pub(super) fn dead_letters(&self, after: Option<&TaskKey>, count: usize) -> Vec<DeadLetter> {
-        let start = after.and_then(|after| self.dead.keys().position(|(_, key)| key == after)).map_or(0, |at| at + 1);
-        let letter = |((died_at, key), dead): (&(Timestamp, TaskKey), &Dead)| DeadLetter {
-            id: TaskId::new(self.name.clone(), key.clone()),
-            envelope: Some(dead.envelope.clone()),
-            reason: dead.reason,
-            died_at: *died_at,
-        };
-        self.dead.iter().skip(start).take(count).map(letter).collect()
-    }
-
     // Purging ----------------------------------------------------------------------------------------------
 
     pub(super) fn purge(&mut self, now: Timestamp, what: Purge, limit: usize) -> PurgeAnswer {
@@ -687,9 +633,30 @@ impl MemoryQueue {
         PurgeAnswer { purged, more: !self.dead.is_empty() }
     }
 
+    // Changing what waits ----------------------------------------------------------------------------------
+
+    pub(super) fn run_now(&mut self, key: &TaskKey) -> bool {
+        let Some(Place::Due { at, .. }) = self.live.get(key).map(|live| &live.place) else {
+            return false;
+        };
+        self.due.remove(&(*at, key.clone()));
+        self.make_ready_last(key);
+        true
+    }
+
+    pub(super) fn pause(&mut self, now: Timestamp) -> bool {
+        let changes = self.paused_at.is_none();
+        self.paused_at = self.paused_at.or(Some(now));
+        changes
+    }
+
+    pub(super) fn resume(&mut self) -> bool {
+        self.paused_at.take().is_some()
+    }
+
     // Changing dead letters --------------------------------------------------------------------------------
 
-    pub(super) fn replay(&mut self, key: &TaskKey) -> bool {
+    pub(super) fn replay(&mut self, now: Timestamp, key: &TaskKey) -> bool {
         let Some(place) = self.dead_entry(key).map(|(place, _)| place.clone()) else {
             return false;
         };
@@ -697,7 +664,7 @@ impl MemoryQueue {
             return false;
         };
         let mut envelope = dead.envelope;
-        envelope.forget_failures();
+        envelope.begin_again(now);
         let place = Place::Ready { position: 0 };
         let live = Live { envelope, place, deliveries: 0, expires: None, cancel_requested: false };
         self.live.insert(key.clone(), live);
@@ -711,29 +678,4 @@ impl MemoryQueue {
             None => false,
         }
     }
-}
-
-impl Live {
-    fn snapshot(&self, now: Timestamp) -> Snapshot {
-        let expired = self.expires.is_some_and(|expires| expires <= now);
-        let base = Snapshot { attempts: self.envelope.attempts, ..Snapshot::new(State::Ready) };
-        match &self.place {
-            Place::Running { owner, progress, .. } => {
-                Snapshot { state: State::Running, owner: Some(*owner), progress: progress.clone(), ..base }
-            }
-            _ if expired => Snapshot { state: State::Expired, ended_at: self.expires, ..base },
-            Place::Ready { .. } => base,
-            Place::Due { at, retrying } => Snapshot {
-                state: if *retrying { State::Retrying } else { State::Scheduled },
-                due: Some(*at),
-                last_error: self.envelope.last_error().map(str::to_owned),
-                ..base
-            },
-        }
-    }
-}
-
-/// Of an untracked task only these states are kept.
-fn is_kept(key: &TaskKey, state: State) -> bool {
-    !key.is_untracked() || matches!(state, State::Scheduled | State::Retrying | State::Running | State::Dead)
 }
