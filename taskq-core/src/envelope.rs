@@ -58,6 +58,9 @@ pub struct Envelope {
     pub headers: BTreeMap<String, String>,
     /// When it was accepted, by the broker's clock.
     pub enqueued_at: Option<Timestamp>,
+    /// When it is or was due, if that is not when it was accepted: it was delayed, waits for another attempt, or has an id
+    /// that does not tell its age. For measuring how late it starts; brokers have their own due times.
+    pub due: Option<Timestamp>,
     /// Attempts that failed so far.
     pub attempts: u32,
     /// The newest failed attempts, oldest first.
@@ -111,7 +114,17 @@ impl Envelope {
     /// Starts its life again, as a replayed dead letter does.
     pub fn forget_failures(&mut self) {
         self.attempts = 0;
+        self.due = None;
         self.unregistered_since = None;
+    }
+
+    /// Since when it has been due, as far as its envelope tells: by the clock of whoever enqueued it, of the broker, or of
+    /// the worker that had it before.
+    pub fn due_since(&self) -> Option<Timestamp> {
+        // Of one that failed before, or was replayed, the time of its acceptance says nothing.
+        let is_fresh = self.attempts == 0 && self.history.is_empty();
+        let accepted = || self.enqueued_at.or_else(|| self.id.key.made_at()).filter(|_| is_fresh);
+        self.due.or_else(accepted)
     }
 
     /// Its bytes in the present format.
@@ -132,6 +145,7 @@ impl Envelope {
         let unsigned = self.seal.as_ref().map(|seal| Seal { encryption: seal.encryption.clone(), signature: None });
         let as_enqueued = WireOut {
             enqueued_at: None,
+            due: None,
             attempts: 0,
             history: &[],
             unregistered_since: None,
@@ -157,6 +171,7 @@ impl Envelope {
             own_id: self.own_id,
             headers: &self.headers,
             enqueued_at: self.enqueued_at,
+            due: self.due,
             attempts: self.attempts,
             history: &self.history,
             unregistered_since: self.unregistered_since,
@@ -201,6 +216,7 @@ impl Envelope {
             stores_result,
             headers: wire.headers,
             enqueued_at: wire.enqueued_at,
+            due: wire.due,
             attempts: wire.attempts,
             history: wire.history,
             unregistered_since: wire.unregistered_since,
@@ -235,6 +251,8 @@ struct WireOut<'a> {
     headers: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     enqueued_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<Timestamp>,
     #[serde(skip_serializing_if = "is_zero")]
     attempts: u32,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -270,6 +288,7 @@ struct WireIn<'a> {
     #[serde(default)]
     headers: BTreeMap<String, String>,
     enqueued_at: Option<Timestamp>,
+    due: Option<Timestamp>,
     #[serde(default)]
     attempts: u32,
     #[serde(default)]
@@ -328,10 +347,31 @@ mod tests {
             .id("mine")
             .into_envelope()
             .expect("valid invocation");
+        envelope.due = Some(Timestamp::from_millis(7));
         envelope.record_failure(Timestamp::from_millis(5), &TaskError::from("é".repeat(3_000)));
         assert!(envelope.history[0].error.len() <= limits::MAX_ERROR_TEXT);
         let read = Envelope::decode(envelope.id.clone(), &envelope.encode()).expect("decodes");
         assert_eq!(read, envelope);
+    }
+
+    #[test]
+    fn a_task_is_due_since_it_was_made_or_accepted_or_shall_run_again_and_else_nobody_knows() {
+        let envelope = Invocation::named("add", &serde_json::json!({})).into_envelope().expect("valid invocation");
+        let millis = |seconds| Some(Timestamp::from_millis(seconds));
+        let made = envelope.due_since().expect("its key tells");
+        assert_eq!(Some(made), envelope.id.key.made_at());
+        assert_eq!(Envelope { enqueued_at: millis(5), ..envelope.clone() }.due_since(), millis(5));
+        assert_eq!(Envelope { due: millis(9), enqueued_at: millis(5), ..envelope.clone() }.due_since(), millis(9));
+        let mut failed = envelope.clone();
+        failed.record_failure(Timestamp::from_millis(5), &TaskError::from("first"));
+        assert_eq!(failed.due_since(), None);
+        failed.due = millis(7);
+        assert_eq!(failed.due_since(), millis(7));
+        failed.forget_failures();
+        assert_eq!(failed.due_since(), None);
+        let own =
+            Invocation::named("add", &serde_json::json!({})).id("mine").into_envelope().expect("valid invocation");
+        assert_eq!(own.due_since(), None);
     }
 
     #[test]

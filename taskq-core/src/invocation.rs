@@ -372,6 +372,7 @@ impl<T> Invocation<T> {
             stores_result: !options.no_result,
             headers: headers(self.headers)?,
             enqueued_at: None,
+            due: None,
             attempts: 0,
             history: Vec::new(),
             unregistered_since: None,

@@ -15,6 +15,7 @@ pub mod counter;
 pub mod durability;
 pub mod envelope;
 pub mod error;
+pub mod figures;
 pub mod handle;
 pub mod id;
 pub mod invocation;
@@ -32,6 +33,7 @@ pub mod broker;
 pub mod conformance;
 pub mod documents;
 pub mod leader;
+mod meter;
 pub mod schedules;
 
 pub use broker::{
@@ -47,6 +49,7 @@ pub use documents::{Document, DocumentId, DocumentName, Documents, Saved, Versio
 pub use durability::Durability;
 pub use envelope::{Envelope, FailedAttempt};
 pub use error::{BoxError, Error, ErrorKind, Result};
+pub use figures::Figures;
 pub use handle::{TaskHandle, WaitError};
 pub use id::{KeyId, Namespace, QueueName, TaskId, TaskKey, TaskName, WorkerId};
 pub use invocation::{AnyTask, Invocation, OnConflict, TaskOptions, Unique, UniqueUntil};
