@@ -6,6 +6,8 @@ mod enqueue;
 mod health;
 #[cfg(feature = "health")]
 mod monitor;
+#[cfg(feature = "metrics")]
+mod numbers;
 mod output;
 mod probes;
 #[cfg(feature = "scheduler")]
@@ -117,7 +119,8 @@ struct WorkerArgs {
 
 #[derive(Args, Debug)]
 struct Listen {
-    /// Answer GET /healthz and /readyz here: 127.0.0.1:9000
+    /// Answer GET /healthz and /readyz here: 127.0.0.1:9000. With the feature `metrics` also /metrics, for Prometheus, and
+    /// /depth?queue=NAME, for autoscalers
     #[arg(long = "listen", value_name = "ADDRESS")]
     address: Option<std::net::SocketAddr>,
 }
@@ -211,7 +214,7 @@ impl<A: Send + Sync + 'static> App<A> {
         let clock = connection.clock().clone();
         let scheduler = scheduler::start(self.shape_scheduler, &config, connection.clone()).await?;
         let pulses = Pulses { scheduler: Some(scheduler.pulse()), ..Pulses::default() };
-        probes::serve(listener, &clock, pulses);
+        probes::serve(listener, &connection, pulses);
         let followers = Followers {
             scheduler: Some(scheduler.reloader()),
             #[cfg(feature = "health")]
@@ -255,7 +258,7 @@ impl<A: Send + Sync + 'static> App<A> {
             #[cfg(feature = "scheduler")]
             scheduler: scheduler.as_ref().map(SchedulerHandle::pulse),
         };
-        probes::serve(listener, &clock, pulses);
+        probes::serve(listener, &connection, pulses);
         #[cfg(feature = "scheduler")]
         {
             let followers = Followers {

@@ -58,14 +58,10 @@ impl<S: Scale> Histogram<S> {
         self.sum
     }
 
-    /// Each bucket: its greatest value, `None` for the last one, and how many values are in it and in those before.
-    pub fn cumulated(&self) -> impl Iterator<Item = (Option<u64>, u64)> + '_ {
+    /// Each bucket: its greatest value, `None` for the last one, and how many values are in it.
+    pub fn buckets(&self) -> impl Iterator<Item = (Option<u64>, u64)> + '_ {
         let bounds = S::BOUNDS.iter().copied().map(Some).chain([None]);
-        let mut all = 0u64;
-        bounds.enumerate().map(move |(bucket, bound)| {
-            all = all.saturating_add(self.counts.get(bucket).copied().unwrap_or(0));
-            (bound, all)
-        })
+        bounds.enumerate().map(|(bucket, bound)| (bound, self.counts.get(bucket).copied().unwrap_or(0)))
     }
 
     /// The value that a part `q` of all values does not exceed, 0 to 1, guessed within its bucket; `None` if there are none.
@@ -76,17 +72,17 @@ impl<S: Scale> Histogram<S> {
             return None;
         }
         let rank = if q > 0.0 { q.min(1.0) * all as f64 } else { 0.0 };
-        let mut before = (0u64, 0u64);
-        for (bound, up_to) in self.cumulated() {
-            let (lower, below) = before;
-            let Some(upper) = bound else { return Some(lower as f64) };
-            if up_to > below && up_to as f64 >= rank {
-                let part = (rank - below as f64).max(0.0) / (up_to - below) as f64;
+        let (mut lower, mut below) = (0u64, 0u64);
+        for (bound, count) in self.buckets() {
+            let Some(upper) = bound else { break };
+            let up_to = below.saturating_add(count);
+            if count > 0 && up_to as f64 >= rank {
+                let part = (rank - below as f64).max(0.0) / count as f64;
                 return Some(lower as f64 + (upper - lower) as f64 * part);
             }
-            before = (upper, up_to);
+            (lower, below) = (upper, up_to);
         }
-        None
+        Some(lower as f64)
     }
 }
 
@@ -191,7 +187,7 @@ mod tests {
         assert_eq!(serde_json::from_str::<Histogram<Times>>(text).expect("reads").count(), 0);
         let text = format!(r#"{{"sum":1,"counts":[{}1]}}"#, "1,".repeat(10_000));
         let read: Histogram<Sizes> = serde_json::from_str(&text).expect("reads");
-        assert_eq!((read.count(), read.cumulated().count()), (11, 11));
+        assert_eq!((read.count(), read.buckets().count()), (11, 11));
         let huge = format!(r#"{{"sum":{0},"counts":[{0},{0}]}}"#, u64::MAX);
         let mut huge: Histogram<Times> = serde_json::from_str(&huge).expect("reads");
         huge.add_up(&huge.clone());
