@@ -246,7 +246,6 @@ impl<A: Send + Sync + 'static> App<A> {
         let worker = (self.shape)(worker).or_declared_queues();
         #[cfg(feature = "health")]
         let (worker, slots) = monitor::with_checks(worker, &monitor, &config, is_told);
-        let clock = connection.clock().clone();
         #[cfg(feature = "scheduler")]
         let scheduler = match args.scheduler {
             true => Some(scheduler::start(self.shape_scheduler, &config, connection.clone()).await?),
@@ -270,7 +269,7 @@ impl<A: Send + Sync + 'static> App<A> {
                 #[cfg(feature = "health")]
                 janitor: scheduler.as_ref().map(|scheduler| watch::Janitor::new(&connection, scheduler.pulse())),
             };
-            Watch::start(common, config, clock, followers);
+            Watch::start(common, config, connection.clock().clone(), followers);
             let schedule = async {
                 if let Some(scheduler) = scheduler {
                     scheduler.run(for_scheduler).await;

@@ -119,12 +119,10 @@ fn encode_scheduler(out: &mut Out<'_>, scheduler: &taskq_scheduler::Pulse) -> fm
     out.alone(family::SCHEDULER_READY, u64::from(scheduler.readiness().is_ok()))?;
     out.alone(family::SCHEDULER_LEADER, u64::from(scheduler.is_leader()))?;
     out.alone(family::ELECTIONS, tally.elected)?;
-    let ticks: [(Labels<'_>, u64); 3] = [
-        (&[("result", "enqueued")], tally.enqueued),
-        (&[("result", "not_enqueued")], tally.not_enqueued),
-        (&[("result", "skipped")], tally.skipped),
-    ];
-    out.counter(family::TICKS, ticks)?;
+    let ticks = [("enqueued", tally.enqueued), ("not_enqueued", tally.not_enqueued), ("skipped", tally.skipped)];
+    out.begin(family::TICKS, |encoder| {
+        ticks.into_iter().try_for_each(|(result, count)| count_of(encoder, &[("result", result)], count))
+    })?;
     out.alone(family::MISFIRES, tally.misfired)?;
     out.alone(family::SCHEDULER_FENCED, tally.fenced)?;
     out.alone(family::SCHEDULER_ERRORS, tally.broker_errors)
@@ -211,12 +209,6 @@ impl Out<'_> {
         self.begin(family, |encoder| match family.kind {
             Kind::Counter => encoder.encode_counter::<NoLabelSet, _, f64>(&value, None),
             _ => encoder.encode_gauge(&value),
-        })
-    }
-
-    fn counter<'l>(&mut self, family: Family, values: impl IntoIterator<Item = (Labels<'l>, u64)>) -> fmt::Result {
-        self.begin(family, |encoder| {
-            values.into_iter().try_for_each(|(labels, count)| count_of(encoder, labels, count))
         })
     }
 

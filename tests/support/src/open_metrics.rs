@@ -209,7 +209,7 @@ mod tests {
             format!("{told}a 1\n# EOF\n"),
             format!("{told}a_total 1\na_total 2\n# EOF\n"),
             format!("{told}a_total -1\n# EOF\n"),
-            format!("{told}a_total{{b=\"c} 1\n# EOF\n"),
+            format!("{told}a_total{{b=\"c}} 1\n# EOF\n"),
             format!("{told}a_total 1\n{told}# EOF\n"),
             "# HELP a Told.\n# TYPE a gauge\n# UNIT a seconds\na 1\n# EOF\n".to_owned(),
             "a 1\n# EOF\n".to_owned(),
