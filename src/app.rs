@@ -6,6 +6,8 @@ mod enqueue;
 mod health;
 #[cfg(feature = "health")]
 mod monitor;
+#[cfg(feature = "metrics")]
+mod numbers;
 mod output;
 mod probes;
 #[cfg(feature = "scheduler")]
@@ -117,7 +119,8 @@ struct WorkerArgs {
 
 #[derive(Args, Debug)]
 struct Listen {
-    /// Answer GET /healthz and /readyz here: 127.0.0.1:9000
+    /// Answer GET /healthz and /readyz here: 127.0.0.1:9000. With the feature `metrics` also /metrics, for Prometheus, and
+    /// /depth?queue=NAME, for autoscalers
     #[arg(long = "listen", value_name = "ADDRESS")]
     address: Option<std::net::SocketAddr>,
 }
@@ -211,7 +214,7 @@ impl<A: Send + Sync + 'static> App<A> {
         let clock = connection.clock().clone();
         let scheduler = scheduler::start(self.shape_scheduler, &config, connection.clone()).await?;
         let pulses = Pulses { scheduler: Some(scheduler.pulse()), ..Pulses::default() };
-        probes::serve(listener, &clock, pulses);
+        probes::serve(listener, &connection, pulses);
         let followers = Followers {
             scheduler: Some(scheduler.reloader()),
             #[cfg(feature = "health")]
@@ -243,7 +246,6 @@ impl<A: Send + Sync + 'static> App<A> {
         let worker = (self.shape)(worker).or_declared_queues();
         #[cfg(feature = "health")]
         let (worker, slots) = monitor::with_checks(worker, &monitor, &config, is_told);
-        let clock = connection.clock().clone();
         #[cfg(feature = "scheduler")]
         let scheduler = match args.scheduler {
             true => Some(scheduler::start(self.shape_scheduler, &config, connection.clone()).await?),
@@ -255,7 +257,7 @@ impl<A: Send + Sync + 'static> App<A> {
             #[cfg(feature = "scheduler")]
             scheduler: scheduler.as_ref().map(SchedulerHandle::pulse),
         };
-        probes::serve(listener, &clock, pulses);
+        probes::serve(listener, &connection, pulses);
         #[cfg(feature = "scheduler")]
         {
             let followers = Followers {
@@ -267,7 +269,7 @@ impl<A: Send + Sync + 'static> App<A> {
                 #[cfg(feature = "health")]
                 janitor: scheduler.as_ref().map(|scheduler| watch::Janitor::new(&connection, scheduler.pulse())),
             };
-            Watch::start(common, config, clock, followers);
+            Watch::start(common, config, connection.clock().clone(), followers);
             let schedule = async {
                 if let Some(scheduler) = scheduler {
                     scheduler.run(for_scheduler).await;

@@ -13,6 +13,8 @@ mod nearest;
 pub mod app;
 #[cfg(feature = "app")]
 pub mod config;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod testing;
 
 pub use taskq_macros::task;
@@ -25,10 +27,10 @@ pub use taskq_core::seal::{EncryptionKey, KeyBytes, KeyRing, SigningKey, Verifyi
 pub use taskq_core::{
     Accepted, AnyTask, Attempt, BoxError, BulkError, CancelAnswer, Capabilities, Client, Clock, Connection, Context,
     ControlExt, Counts, DeadLetter, DeadReason, Document, DocumentId, DocumentName, Documents, Durability, Error,
-    ErrorKind, FailedAttempt, Invocation, KeyId, Keys, Layer, Next, OnConflict, Outcome, Payload, Progress, Purge,
-    PurgeAnswer, QueueName, Registration, Result, Retry, Saved, Snapshot, State, Task, TaskError, TaskErrorKind,
+    ErrorKind, FailedAttempt, Figures, Invocation, KeyId, Keys, Layer, Next, OnConflict, Outcome, Payload, Progress,
+    Purge, PurgeAnswer, QueueName, Registration, Result, Retry, Saved, Snapshot, State, Task, TaskError, TaskErrorKind,
     TaskHandle, TaskId, TaskKey, TaskName, TaskOptions, TaskResult, Timestamp, Unique, UniqueUntil, Version, WaitError,
-    WorkerId, limits,
+    WorkerId, figures, limits,
 };
 #[cfg(feature = "scheduler")]
 pub use taskq_scheduler as scheduler;

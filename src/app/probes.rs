@@ -1,12 +1,13 @@
 //! `--listen`: tells whoever runs this process, over HTTP, whether it lives and whether it can work.
 //!
 //! `GET /healthz` is answered while the process runs at all. `GET /readyz` is 200 if it can work, and else 503 with what is
-//! wrong, a sentence a line. Nothing else is shown, so nothing has to be protected.
+//! wrong, a sentence a line. With the feature `metrics`, `GET /metrics` and `GET /depth` tell numbers, and names of queues and
+//! tasks. Nothing can be changed, and nothing else is shown.
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use taskq_core::{Clock, Error, ErrorKind, Result};
+use taskq_core::{Connection, Error, ErrorKind, Result};
 use taskq_worker::Readiness;
 use tokio::net::TcpListener;
 
@@ -43,14 +44,19 @@ pub(super) async fn bind(address: Option<SocketAddr>) -> Result<Option<TcpListen
 }
 
 /// Answers until the process ends, if there is an address to answer at.
-pub(super) fn serve(listener: Option<TcpListener>, clock: &Clock, pulses: Pulses) {
+pub(super) fn serve(listener: Option<TcpListener>, connection: &Connection, pulses: Pulses) {
     let Some(listener) = listener else { return };
     let at = listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string());
-    tracing::info!(%at, "answers /healthz and /readyz");
-    drop(clock.spawn("probes", answer(listener, pulses)));
+    #[cfg(feature = "metrics")]
+    let (what, more) =
+        ("answers /healthz and /readyz, /metrics and /depth", super::numbers::routes(connection, &pulses));
+    #[cfg(not(feature = "metrics"))]
+    let (what, more) = ("answers /healthz and /readyz", Router::new());
+    tracing::info!(%at, "{what}");
+    drop(connection.clock().spawn("probes", answer(listener, pulses, more)));
 }
 
-fn answer(listener: TcpListener, pulses: Pulses) -> impl Future<Output = ()> {
+fn answer(listener: TcpListener, pulses: Pulses, more: Router) -> impl Future<Output = ()> {
     let ready = async |State(pulses): State<Arc<Pulses>>| match pulses.complaints() {
         complaints if complaints.is_empty() => (StatusCode::OK, "ready\n".to_owned()),
         complaints => (StatusCode::SERVICE_UNAVAILABLE, complaints.join("\n") + "\n"),
@@ -58,7 +64,8 @@ fn answer(listener: TcpListener, pulses: Pulses) -> impl Future<Output = ()> {
     let router = Router::new()
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
-        .with_state(Arc::new(pulses));
+        .with_state(Arc::new(pulses))
+        .merge(more);
     async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "/healthz and /readyz are answered no more");

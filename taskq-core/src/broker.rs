@@ -29,6 +29,11 @@ pub trait Broker: Debug + Send + Sync {
     /// What it can promise beyond the contract.
     fn capabilities(&self) -> Capabilities;
 
+    /// How often the way to the broker was opened again after it had broken. None breaks where there is no network.
+    fn reconnects(&self) -> u64 {
+        0
+    }
+
     /// The broker's time.
     async fn now(&self) -> Result<Timestamp>;
 

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     handle::TaskHandle,
     id::{BatchId, QueueName, Siblings, TaskId},
-    invocation::{AnyTask, Invocation},
+    invocation::{AnyTask, Invocation, Start},
     limits,
     retry::fraction,
     seal::Keys,
@@ -71,6 +71,7 @@ impl Client {
     pub async fn enqueue<T>(&self, invocation: Invocation<T>) -> Result<TaskHandle<T>> {
         let durability = invocation.wanted_durability().unwrap_or(self.durability);
         let mut envelope = invocation.into_envelope()?;
+        self.say_when_due(&mut envelope);
         self.connection.seal_task(&mut envelope)?;
         self.enqueue_envelope(envelope, durability).await
     }
@@ -157,6 +158,16 @@ impl Client {
         }
     }
 
+    /// Notes when it is due, where neither its id nor the time of its acceptance will tell.
+    fn say_when_due(&self, envelope: &mut Envelope) {
+        let now = || self.connection.clock().now();
+        envelope.due = match envelope.start {
+            Start::Now => envelope.own_id.then(now),
+            Start::After(delay) => Some(now() + delay),
+            Start::At(time) => Some(time),
+        };
+    }
+
     async fn enqueue_batch(
         &self,
         queue: &QueueName,
@@ -167,11 +178,13 @@ impl Client {
         let forgets = self.connection.planted().is(Bug::BatchIdNotKept);
         let kept = || if forgets { BatchId::generate() } else { batch };
         let broker = self.connection.broker();
-        self.call("enqueue to", queue, || match durability {
+        let call = self.call("enqueue to", queue, || match durability {
             Durability::Replicated(replicas @ 1..) => broker.enqueue_replicated(queue, kept(), envelopes, replicas),
             Durability::Replicated(0) | Durability::Accepted => broker.enqueue(queue, kept(), envelopes),
-        })
-        .await
+        });
+        let accepted = call.await?;
+        self.connection.meter().enqueued(queue, &accepted);
+        Ok(accepted)
     }
 
     /// Runs a broker call under the deadline, repeating it after transient errors with growing, jittered pauses.
@@ -195,8 +208,12 @@ impl Client {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) if !error.is_transient() => return Err(error),
                 Ok(Err(error)) => error,
-                Err(_) => return Err(self.too_late(operation, subject, last)),
+                Err(_) => {
+                    self.connection.meter().broker_errors.add(1);
+                    return Err(self.too_late(operation, subject, last));
+                }
             };
+            self.connection.meter().broker_errors.add(1);
             let jittered = pause / 2 + fraction(pause / 2, pause_seed(&error, left));
             if jittered >= end.saturating_sub(clock.monotonic()) {
                 return Err(self.too_late(operation, subject, Some(error)));
@@ -375,6 +392,7 @@ impl<'a, T> Bulk<'a, T> {
         let [untracked, tracked] = &mut self.siblings;
         let mut envelope = invocation
             .into_envelope_as(|is_tracked| if is_tracked { tracked.next_key() } else { untracked.next_key() })?;
+        self.client.say_when_due(&mut envelope);
         self.client.connection.seal_task(&mut envelope)?;
         Ok((envelope, durability))
     }

@@ -13,9 +13,11 @@ use crate::{
     documents::Documents,
     durability::Durability,
     error::Result,
+    figures::Figures,
     fleet::Fleet,
     inspect::Inspect,
     leader::Leader,
+    meter::Meter,
     schedules::Schedules,
     seal::Keys,
 };
@@ -41,6 +43,8 @@ pub struct Connection {
     planted: Planted,
     keys: Option<Arc<dyn Keys>>,
     durability: Durability,
+    /// What its clients count.
+    meter: Arc<Meter>,
 }
 
 impl Connection {
@@ -66,6 +70,7 @@ impl Connection {
             planted: Planted::default(),
             keys: None,
             durability: Durability::default(),
+            meter: Arc::default(),
         }
     }
 
@@ -163,6 +168,19 @@ impl Connection {
     /// Changes what the broker holds, for operators.
     pub fn control(&self) -> &Arc<dyn Control> {
         &self.control
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// What its clients have counted since it was opened: what they enqueued, by queue, broker calls that failed, and how
+    /// often the way to the broker was opened again. All clones of a connection count together. What a worker on it counts
+    /// is not in it.
+    pub fn figures(&self) -> Figures {
+        let mut figures = self.meter.figures();
+        figures.reconnects = self.broker.reconnects();
+        figures
     }
 
     /// The clock that everything on this connection uses.

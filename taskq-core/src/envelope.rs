@@ -38,7 +38,7 @@ pub struct Envelope {
     pub payload: Payload,
     /// 0 to 9, 9 first.
     pub priority: u8,
-    /// When it may start. Brokers read it when they accept it; later it tells since when the task waits.
+    /// When it may start; only read when it is enqueued.
     pub start: Start,
     /// Until when a start makes sense. Brokers make it absolute when they accept it.
     pub expiry: Option<Expiry>,
@@ -62,6 +62,9 @@ pub struct Envelope {
     pub enqueued_at: Option<Timestamp>,
     /// When it was last replayed as a dead letter, by the broker's clock.
     pub replayed_at: Option<Timestamp>,
+    /// When it is or was due, if that is not when it was accepted: it was delayed, waits for another attempt, or has an id
+    /// that does not tell its age. For measuring how late it starts; brokers have their own due times.
+    pub due: Option<Timestamp>,
     /// Attempts that failed so far.
     pub attempts: u32,
     /// The newest failed attempts, oldest first.
@@ -115,21 +118,18 @@ impl Envelope {
     /// Starts its life again at `now`, as a replayed dead letter does. What failed before stays in its history.
     pub fn begin_again(&mut self, now: Timestamp) {
         self.attempts = 0;
+        self.due = Some(now);
         self.unregistered_since = None;
         self.replayed_at = Some(now);
     }
 
-    /// Since when it could have been started, if its envelope tells: a failed or snoozed attempt leaves no trace of the
-    /// delay that followed it.
-    pub fn waits_since(&self) -> Option<Timestamp> {
-        let accepted = self.enqueued_at.or_else(|| self.id.key.made_at())?;
-        match (self.replayed_at, self.start) {
-            _ if self.attempts > 0 => None,
-            (Some(replayed_at), _) => Some(replayed_at),
-            (None, Start::Now) => Some(accepted),
-            (None, Start::After(delay)) => Some(accepted + delay),
-            (None, Start::At(time)) => Some(time.max(accepted)),
-        }
+    /// Since when it has been due, as far as its envelope tells: by the clock of whoever enqueued it, of the broker, or of
+    /// the worker that had it before.
+    pub fn due_since(&self) -> Option<Timestamp> {
+        // Of one that failed before, or was replayed, the time of its acceptance says nothing.
+        let is_fresh = self.attempts == 0 && self.history.is_empty();
+        let accepted = || self.enqueued_at.or_else(|| self.id.key.made_at()).filter(|_| is_fresh);
+        self.due.or_else(accepted)
     }
 
     /// Its bytes in the present format.
@@ -151,6 +151,7 @@ impl Envelope {
         let as_enqueued = WireOut {
             enqueued_at: None,
             replayed_at: None,
+            due: None,
             attempts: 0,
             history: &[],
             unregistered_since: None,
@@ -176,16 +177,9 @@ impl Envelope {
             own_id: self.own_id,
             headers: &self.headers,
             tags: &self.tags,
-            after_ms: match self.start {
-                Start::After(delay) => Some(millis(delay)),
-                Start::Now | Start::At(_) => None,
-            },
-            run_at: match self.start {
-                Start::At(time) => Some(time),
-                Start::Now | Start::After(_) => None,
-            },
             enqueued_at: self.enqueued_at,
             replayed_at: self.replayed_at,
+            due: self.due,
             attempts: self.attempts,
             history: &self.history,
             unregistered_since: self.unregistered_since,
@@ -220,11 +214,7 @@ impl Envelope {
             task: TaskName::new(wire.task)?,
             payload: Payload::from_raw(wire.args.to_owned()),
             priority: wire.priority.unwrap_or(limits::DEFAULT_PRIORITY).min(limits::MAX_PRIORITY),
-            start: match (wire.after_ms, wire.run_at) {
-                (Some(millis), _) => Start::After(Duration::from_millis(millis)),
-                (None, Some(time)) => Start::At(time),
-                (None, None) => Start::Now,
-            },
+            start: Start::Now,
             expiry: None,
             timeout: wire.timeout_ms.map(Duration::from_millis),
             retry: wire.retry,
@@ -236,6 +226,7 @@ impl Envelope {
             tags: wire.tags,
             enqueued_at: wire.enqueued_at,
             replayed_at: wire.replayed_at,
+            due: wire.due,
             attempts: wire.attempts,
             history: wire.history,
             unregistered_since: wire.unregistered_since,
@@ -271,13 +262,11 @@ struct WireOut<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     tags: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    after_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     enqueued_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     replayed_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<Timestamp>,
     #[serde(skip_serializing_if = "is_zero")]
     attempts: u32,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -314,10 +303,9 @@ struct WireIn<'a> {
     headers: BTreeMap<String, String>,
     #[serde(default)]
     tags: Vec<String>,
-    after_ms: Option<u64>,
-    run_at: Option<Timestamp>,
     enqueued_at: Option<Timestamp>,
     replayed_at: Option<Timestamp>,
+    due: Option<Timestamp>,
     #[serde(default)]
     attempts: u32,
     #[serde(default)]
@@ -372,16 +360,36 @@ mod tests {
             .unique(Unique::key("one").replace().for_duration(Duration::from_secs(9)))
             .header("traceparent", "00-1")
             .tag("tenant:7")
-            .delay(Duration::from_secs(60))
             .max_deliveries(7)
             .result_ttl(Duration::from_secs(5))
             .id("mine")
             .into_envelope()
             .expect("valid invocation");
+        envelope.due = Some(Timestamp::from_millis(7));
         envelope.record_failure(Timestamp::from_millis(5), &TaskError::from("é".repeat(3_000)));
         assert!(envelope.history[0].error.len() <= limits::MAX_ERROR_TEXT);
         let read = Envelope::decode(envelope.id.clone(), &envelope.encode()).expect("decodes");
         assert_eq!(read, envelope);
+    }
+
+    #[test]
+    fn a_task_is_due_since_it_was_made_or_accepted_or_shall_run_again_and_else_nobody_knows() {
+        let envelope = Invocation::named("add", &serde_json::json!({})).into_envelope().expect("valid invocation");
+        let millis = |seconds| Some(Timestamp::from_millis(seconds));
+        let made = envelope.due_since().expect("its key tells");
+        assert_eq!(Some(made), envelope.id.key.made_at());
+        assert_eq!(Envelope { enqueued_at: millis(5), ..envelope.clone() }.due_since(), millis(5));
+        assert_eq!(Envelope { due: millis(9), enqueued_at: millis(5), ..envelope.clone() }.due_since(), millis(9));
+        let mut failed = envelope.clone();
+        failed.record_failure(Timestamp::from_millis(5), &TaskError::from("first"));
+        assert_eq!(failed.due_since(), None);
+        failed.due = millis(7);
+        assert_eq!(failed.due_since(), millis(7));
+        failed.begin_again(Timestamp::from_millis(9));
+        assert_eq!((failed.due_since(), failed.replayed_at), (millis(9), millis(9)));
+        let own =
+            Invocation::named("add", &serde_json::json!({})).id("mine").into_envelope().expect("valid invocation");
+        assert_eq!(own.due_since(), None);
     }
 
     #[test]

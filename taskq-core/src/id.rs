@@ -144,16 +144,6 @@ impl TaskKey {
         Self(Key::Uuid(Uuid::from_bytes(bytes)))
     }
 
-    /// When it was made, by the clock of whoever made it; a caller's own key does not tell.
-    pub fn made_at(&self) -> Option<Timestamp> {
-        let Key::Uuid(uuid) = &self.0 else { return None };
-        if !matches!(uuid.get_version_num(), 7 | 8) {
-            return None;
-        }
-        let millis = uuid.as_bytes()[..6].iter().fold(0, |millis, byte| millis << 8 | i64::from(*byte));
-        Some(Timestamp::from_millis(millis))
-    }
-
     /// Whether it was made by [`generate_untracked`](Self::generate_untracked).
     pub fn is_untracked(&self) -> bool {
         matches!(&self.0, Key::Uuid(uuid) if uuid.get_version_num() == 8)
@@ -209,6 +199,15 @@ impl TaskKey {
     /// Whether the caller chose it.
     pub fn is_own(&self) -> bool {
         matches!(self.0, Key::Own(_))
+    }
+
+    /// When it was made, by the clock of whoever made it; an own key does not tell.
+    pub fn made_at(&self) -> Option<Timestamp> {
+        let Key::Uuid(uuid) = self.0 else { return None };
+        // Both versions that are made here begin with the milliseconds; others tell nothing.
+        let [m0, m1, m2, m3, m4, m5, ..] = *uuid.as_bytes();
+        let millis = i64::from_be_bytes([0, 0, m0, m1, m2, m3, m4, m5]);
+        matches!(uuid.get_version_num(), 7 | 8).then(|| Timestamp::from_millis(millis))
     }
 
     /// The UUID, if it is one.

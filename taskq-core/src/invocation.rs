@@ -384,6 +384,7 @@ impl<T> Invocation<T> {
             tags: tags(self.tags)?,
             enqueued_at: None,
             replayed_at: None,
+            due: None,
             attempts: 0,
             history: Vec::new(),
             unregistered_since: None,

@@ -15,6 +15,7 @@ pub mod counter;
 pub mod durability;
 pub mod envelope;
 pub mod error;
+pub mod figures;
 pub mod handle;
 pub mod id;
 pub mod invocation;
@@ -35,6 +36,7 @@ pub mod documents;
 pub mod fleet;
 pub mod inspect;
 pub mod leader;
+mod meter;
 pub mod schedules;
 
 pub use broker::{Accepted, Broker, CancelAnswer, Capabilities, Snapshot};
@@ -48,6 +50,7 @@ pub use documents::{Document, DocumentId, DocumentName, Documents, Saved, Versio
 pub use durability::Durability;
 pub use envelope::{Envelope, FailedAttempt};
 pub use error::{BoxError, Error, ErrorKind, Result};
+pub use figures::Figures;
 pub use fleet::{Fleet, Member, MemberId, Report, Request};
 pub use handle::{TaskHandle, WaitError};
 pub use id::{KeyId, Namespace, QueueName, TaskId, TaskKey, TaskName, WorkerId};

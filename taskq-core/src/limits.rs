@@ -185,6 +185,24 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 /// Longest progress text, in bytes.
 pub const MAX_PROGRESS_TEXT: usize = 256;
 
+// Figures --------------------------------------------------------------------------------------------------
+
+/// Tasks of a worker that are counted by their names, of each queue; the rest is counted together. Each name is a label of
+/// metrics, and makes some seventy lines of them.
+pub const MAX_COUNTED_TASKS: usize = 100;
+
+/// Queues that the clients of one connection count by their names; the rest is counted together.
+pub const MAX_COUNTED_QUEUES: usize = 200;
+
+/// Longest figures of a process that are read, in bytes: those of 200 queues and some thousand tasks.
+pub const MAX_FIGURES: usize = 1024 * 1024;
+
+/// How long a scrape of metrics may wait for the broker: less than any scraper waits, so that the rest is told without it.
+pub const METRICS_BOUND: Duration = Duration::from_secs(2);
+
+/// How long what the broker told a scrape is told again without asking: several may scrape, and scrapers repeat.
+pub const METRICS_KEPT: Duration = Duration::from_secs(1);
+
 // Sweeping -------------------------------------------------------------------------------------------------
 
 /// Items that one sweep moves a queue, so that no sweep stalls the broker.

@@ -90,21 +90,21 @@ impl Recipe {
     /// The task of a tick. Jitter is a delay of the task; the tick itself is on time.
     pub(crate) fn task(&self, connection: &Connection, id: &EntryId, fire_time: Timestamp) -> Result<Envelope> {
         let tick = FireTime(fire_time);
-        let start = match self.schedule.jitter_of(&id.name, tick) {
-            Duration::ZERO => Start::Now,
-            jitter => Start::At(fire_time + jitter),
-        };
-        self.made(connection, TaskId::new(id.queue.clone(), id.name.tick_key(tick)), start)
+        let jitter = self.schedule.jitter_of(&id.name, tick);
+        let due = fire_time + jitter;
+        let start = if jitter.is_zero() { Start::Now } else { Start::At(due) };
+        self.made(connection, TaskId::new(id.queue.clone(), id.name.tick_key(tick)), start, due)
     }
 
     /// A task that starts at once.
     pub(crate) fn now(&self, connection: &Connection, id: TaskId) -> Result<Envelope> {
-        self.made(connection, id, Start::Now)
+        self.made(connection, id, Start::Now, connection.clock().now())
     }
 
-    fn made(&self, connection: &Connection, id: TaskId, start: Start) -> Result<Envelope> {
+    fn made(&self, connection: &Connection, id: TaskId, start: Start, due: Timestamp) -> Result<Envelope> {
         let expiry = self.expires_in.map(Expiry::After);
-        let mut envelope = Envelope { id, own_id: true, start, expiry, ..self.template.clone() };
+        let template = self.template.clone();
+        let mut envelope = Envelope { id, own_id: true, start, expiry, due: Some(due), ..template };
         connection.seal_task(&mut envelope)?;
         Ok(envelope)
     }

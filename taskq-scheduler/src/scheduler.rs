@@ -197,6 +197,11 @@ impl Pulse {
         self.0.leadership.borrow().is_some_and(|leadership| leadership.is_trusted(monotonic))
     }
 
+    /// What it did so far.
+    pub fn tally(&self) -> Tally {
+        self.0.counters.tally()
+    }
+
     /// Whether it leads or could follow: the broker has answered it of late, and it does not end. Otherwise what is wrong,
     /// in a sentence.
     ///

@@ -13,6 +13,8 @@ pub struct Tally {
     pub not_enqueued: u64,
     /// Steps that skipped all of their ticks: missed ones, or because the last run had not ended.
     pub skipped: u64,
+    /// Steps of entries whose ticks were late by more than their grace time, whatever became of these.
+    pub misfired: u64,
     /// Writes that were refused since another one leads.
     pub fenced: u64,
     /// Broker calls that failed; they are repeated.
@@ -26,6 +28,7 @@ pub(crate) struct Counters {
     pub(crate) enqueued: Counter,
     pub(crate) not_enqueued: Counter,
     pub(crate) skipped: Counter,
+    pub(crate) misfired: Counter,
     pub(crate) fenced: Counter,
     pub(crate) broker_errors: Counter,
 }
@@ -37,6 +40,7 @@ impl Counters {
             enqueued: self.enqueued.get(),
             not_enqueued: self.not_enqueued.get(),
             skipped: self.skipped.get(),
+            misfired: self.misfired.get(),
             fenced: self.fenced.get(),
             broker_errors: self.broker_errors.get(),
         }

@@ -359,6 +359,7 @@ impl<'a> Tenure<'a> {
         match fired {
             Fired::Applied(accepted) => {
                 self.count(&accepted);
+                self.shared.counters.misfired.add(u64::from(self.is_misfire(&id, tick)));
                 self.book.moved(&id, tick.fire_time.0, last);
             }
             // Its answer was lost.
@@ -382,6 +383,14 @@ impl<'a> Tenure<'a> {
     fn look_again(&mut self, queue: &QueueName) {
         self.book.doubt(queue);
         self.look_at = Duration::ZERO;
+    }
+
+    /// Whether the first tick of a step was late by more than its entry grants, as nobody led or the broker was away.
+    fn is_misfire(&self, id: &EntryId, tick: &Tick) -> bool {
+        let (Some(planned), Some(now)) = (self.book.get(id), self.shared.now_as(self.token)) else { return false };
+        let first = planned.recipe.schedule.next_after(tick.cursor);
+        // What waited for the last run is late for that reason.
+        !planned.is_waiting && first.is_some_and(|first| now.since(first) > planned.recipe.grace)
     }
 
     fn count(&self, accepted: &[Accepted]) {

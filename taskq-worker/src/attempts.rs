@@ -15,6 +15,8 @@ use taskq_core::{
 };
 use tokio::sync::Notify;
 
+use crate::runner::Ready;
+
 /// Which delivery of which task of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DeliveryId {
@@ -77,7 +79,7 @@ impl Attempts {
     }
 
     /// Begins attempts of one claim, and keeps in `claimed` only them: not those whose very delivery is under way.
-    pub(crate) fn begin(&self, queue: &QueueName, owner: Owner, claimed: &mut Vec<Arc<AttemptContext>>) {
+    pub(crate) fn begin(&self, queue: &QueueName, owner: Owner, claimed: &mut Vec<Ready>) {
         let mut queues = self.queues();
         let were_none = queues.values().all(HashMap::is_empty);
         let running = match queues.get_mut(queue) {
@@ -85,10 +87,10 @@ impl Attempts {
             None => queues.entry(queue.clone()).or_default(),
         };
         claimed.retain(|attempt| {
-            let delivery = DeliveryId::of(attempt);
+            let delivery = DeliveryId::of(&attempt.context);
             let is_new = !running.contains_key(&delivery);
             if is_new {
-                running.insert(delivery, (owner, Arc::clone(attempt)));
+                running.insert(delivery, (owner, Arc::clone(&attempt.context)));
             }
             is_new
         });
@@ -139,6 +141,11 @@ impl Attempts {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.queues().values().all(HashMap::is_empty)
+    }
+
+    /// How many there are of a queue.
+    pub(crate) fn count(&self, queue: &QueueName) -> usize {
+        self.queues().get(queue).map_or(0, HashMap::len)
     }
 
     /// Returns when the first attempt begins, or the last ends, after this call.
@@ -200,12 +207,13 @@ mod tests {
         }
     }
 
-    fn attempt(token: u64) -> Arc<AttemptContext> {
+    fn attempt(token: u64) -> Ready {
         let nothing = std::collections::BTreeMap::<String, u8>::new();
         let envelope = Invocation::named("noop", &nothing).into_envelope();
         let host = Arc::new(Nobody(taskq_core::broker::memory::connect(Clock::system()).client()));
         let (envelope, token) = (Arc::new(envelope.expect("valid")), DeliveryToken(token));
-        Arc::new(AttemptContext::new(envelope, token, Timestamp::default(), host))
+        let context = Arc::new(AttemptContext::new(envelope, token, Timestamp::default(), host));
+        Ready { context, task: None }
     }
 
     #[test]
@@ -213,16 +221,16 @@ mod tests {
         let (attempts, queue) = (Attempts::default(), QueueName::new("q").expect("valid"));
         let owner = Owner { worker: WorkerId::generate(), term: 0 };
         let (first, second) = (attempt(1), attempt(2));
-        let mut claimed = vec![Arc::clone(&first), Arc::clone(&second)];
+        let mut claimed = vec![first.clone(), second.clone()];
         attempts.begin(&queue, owner, &mut claimed);
-        let mut again = vec![Arc::clone(&first)];
+        let mut again = vec![first.clone()];
         attempts.begin(&queue, owner, &mut again);
         assert_eq!((claimed.len(), again.len()), (2, 0));
 
-        attempts.end(&queue, std::iter::once(DeliveryId::of(&first)));
+        attempts.end(&queue, std::iter::once(DeliveryId::of(&first.context)));
         attempts.look(&queue);
-        attempts.end(&queue, std::iter::once(DeliveryId::of(&second)));
-        assert_eq!(attempts.looked(&queue), [DeliveryId::of(&second)], "only what ended since");
+        attempts.end(&queue, std::iter::once(DeliveryId::of(&second.context)));
+        assert_eq!(attempts.looked(&queue), [DeliveryId::of(&second.context)], "only what ended since");
         assert!(attempts.is_empty() && attempts.looked(&queue).is_empty());
     }
 }

@@ -13,15 +13,20 @@ use std::{
 };
 
 use taskq_core::{
-    Client, Clock, Progress, QueueName, TaskId,
-    broker::{Claimed, Settlement},
+    Client, Clock, Progress, QueueName, TaskId, Timestamp,
+    broker::Claimed,
     context::{AttemptContext, Host},
     id::{DeliveryToken, Owner},
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::ReusableBoxFuture;
 
-use crate::{runner, settler::Finished, worker::Shared};
+use crate::{
+    meter::{self, Place, QueueMeter, Row},
+    runner::{self, Over, Ready},
+    settler::{self, Finished},
+    worker::Shared,
+};
 
 /// Ended attempts that go to the settler together.
 const TOGETHER: usize = 64;
@@ -34,12 +39,16 @@ pub(crate) struct Batch {
     pub(crate) shared: Arc<Shared>,
     pub(crate) queue: QueueName,
     pub(crate) owner: Owner,
+    /// Where its tasks are counted.
+    pub(crate) meter: Arc<QueueMeter>,
+    /// The same moment by both clocks, so that one is read for each attempt and not two.
+    claimed_at: (Timestamp, Duration),
     waiting: Mutex<Waiting>,
 }
 
 /// Tasks that have not begun, and a slot for each.
 struct Waiting {
-    attempts: std::vec::IntoIter<Arc<AttemptContext>>,
+    attempts: std::vec::IntoIter<Ready>,
     slots: OwnedSemaphorePermit,
 }
 
@@ -74,8 +83,10 @@ pub(crate) fn start(
     mut slots: OwnedSemaphorePermit,
 ) {
     let waiting = Waiting { attempts: Vec::new().into_iter(), slots: slots.split(0).expect("nothing is always there") };
+    let meter = Arc::clone(shared.meter.queue(queue));
+    let claimed_at = (shared.clock.now(), shared.clock.monotonic());
     let (shared, queue) = (Arc::clone(shared), queue.clone());
-    let batch = Arc::new(Batch { shared, queue, owner, waiting: Mutex::new(waiting) });
+    let batch = Arc::new(Batch { shared, queue, owner, meter, claimed_at, waiting: Mutex::new(waiting) });
     let mut attempts = batch.attempts(claimed);
     let Batch { shared, queue, .. } = &*batch;
     shared.attempts.begin(queue, owner, &mut attempts);
@@ -94,10 +105,13 @@ pub(crate) fn start(
 async fn run(batch: Arc<Batch>) {
     let clock = &batch.shared.clock;
     let mut ended = Ended::new(&batch);
+    // When this future's turn began, and when the attempt did: the end of one is the beginning of the next.
     let mut begun = clock.monotonic();
-    let mut attempt: Option<ReusableBoxFuture<'static, Option<Settlement>>> = None;
-    while let Some(context) = batch.next() {
-        let future = runner::attempt(context);
+    let mut attempt_begun = begun;
+    let mut attempt: Option<ReusableBoxFuture<'static, Option<Over>>> = None;
+    while let Some(ready) = batch.next() {
+        let (place, wait) = (batch.meter.place(ready.task), batch.wait_of(&ready, attempt_begun));
+        let future = runner::attempt(ready);
         let mut boxed = match attempt.take() {
             Some(mut used) => {
                 used.set(future);
@@ -106,19 +120,28 @@ async fn run(batch: Arc<Batch>) {
             None => ReusableBoxFuture::new(future),
         };
         match poll_fn(|cx| Poll::Ready(boxed.poll(cx))).await {
-            Poll::Ready(settlement) => {
-                ended.push(settlement);
+            Poll::Ready(over) => {
+                let now = clock.monotonic();
+                ended.push(over, place, now.saturating_sub(attempt_begun), wait);
+                attempt_begun = now;
                 attempt = Some(boxed);
             }
-            Poll::Pending => batch.spawn(boxed),
+            Poll::Pending => {
+                batch.meter.task(place).begun(wait);
+                batch.spawn(boxed, place, attempt_begun);
+                attempt_begun = clock.monotonic();
+            }
         }
-        let turn_is_over = clock.monotonic().saturating_sub(begun) >= TURN;
+        let turn_is_over = attempt_begun.saturating_sub(begun) >= TURN;
         if turn_is_over || ended.count >= TOGETHER {
             ended.finish().await;
+            // The settler may have kept it waiting, which is no attempt's time.
+            attempt_begun = clock.monotonic();
         }
         if turn_is_over {
             tokio::task::yield_now().await;
             begun = clock.monotonic();
+            attempt_begun = begun;
         }
     }
     ended.finish().await;
@@ -131,14 +154,25 @@ impl Batch {
         host.downcast_ref().expect("a worker's attempts have batches for hosts")
     }
 
-    fn attempts(self: &Arc<Self>, claimed: Vec<Claimed>) -> Vec<Arc<AttemptContext>> {
-        let now = self.shared.clock.now();
+    fn attempts(self: &Arc<Self>, claimed: Vec<Claimed>) -> Vec<Ready> {
+        let (now, _) = self.claimed_at;
+        let redelivered = claimed.iter().filter(|claimed| claimed.deliveries > 1).count();
+        if redelivered > 0 {
+            self.meter.redelivered.add(redelivered as u64);
+        }
         let attempt = |Claimed { token, envelope, .. }| {
-            let deadline = now + self.shared.timeout_of(&envelope);
+            let task = self.shared.registry.number_of(envelope.task.as_str());
+            let deadline = now + self.shared.timeout_of(&envelope, task);
             let host = Arc::clone(self);
-            Arc::new(AttemptContext::new(envelope, token, deadline, host))
+            Ready { context: Arc::new(AttemptContext::new(envelope, token, deadline, host)), task }
         };
         claimed.into_iter().map(attempt).collect()
+    }
+
+    /// How long a task that begins at `now`, by the monotonic clock, was in the queue, if that is known.
+    fn wait_of(&self, ready: &Ready, now: Duration) -> Option<Duration> {
+        let (wall, monotonic) = self.claimed_at;
+        meter::wait_of(ready.context.envelope(), wall + now.saturating_sub(monotonic))
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
@@ -146,7 +180,7 @@ impl Batch {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self) -> Option<Arc<AttemptContext>> {
+    fn next(&self) -> Option<Ready> {
         self.waiting().attempts.next()
     }
 
@@ -155,11 +189,13 @@ impl Batch {
     }
 
     /// An attempt that waits for something goes on in a future of its own.
-    fn spawn(self: &Arc<Self>, attempt: ReusableBoxFuture<'static, Option<Settlement>>) {
+    fn spawn(self: &Arc<Self>, attempt: ReusableBoxFuture<'static, Option<Over>>, place: Place, begun: Duration) {
         let (shared, batch, slot) = (Arc::clone(&self.shared), Arc::clone(self), self.slots(1));
         drop(self.shared.clock.spawn("attempt", async move {
-            let settlements = attempt.await.into_iter().collect();
-            shared.finish(Finished { batch, settlements }).await;
+            let mut attempts = settler::Attempts::default();
+            attempts.extend(attempt.await);
+            batch.meter.task(place).ended(shared.clock.monotonic().saturating_sub(begun));
+            shared.finish(Finished { batch, attempts }).await;
             // The slot is free when the settlement is on its way, and not before: a slow broker slows claiming.
             drop(slot);
         }));
@@ -169,27 +205,31 @@ impl Batch {
 /// Attempts that ended at their first poll, on their way to the settler.
 struct Ended<'a> {
     batch: &'a Arc<Batch>,
-    settlements: Vec<Settlement>,
+    attempts: settler::Attempts,
     /// How many ended, with or without something to settle.
     count: usize,
+    /// What they are counted from.
+    row: Row,
 }
 
 impl<'a> Ended<'a> {
     fn new(batch: &'a Arc<Batch>) -> Self {
-        Self { batch, settlements: Vec::new(), count: 0 }
+        Self { batch, attempts: settler::Attempts::default(), count: 0, row: Row::new() }
     }
 
-    fn push(&mut self, settlement: Option<Settlement>) {
+    fn push(&mut self, over: Option<Over>, place: Place, run: Duration, wait: Option<Duration>) {
         self.count += 1;
-        self.settlements.extend(settlement);
+        self.row.note(&self.batch.meter, place, run, wait);
+        self.attempts.extend(over);
     }
 
     async fn finish(&mut self) {
         if self.count == 0 {
             return;
         }
-        let settlements = std::mem::take(&mut self.settlements);
-        self.batch.shared.finish(Finished { batch: Arc::clone(self.batch), settlements }).await;
+        self.row.count(&self.batch.meter);
+        let attempts = std::mem::take(&mut self.attempts);
+        self.batch.shared.finish(Finished { batch: Arc::clone(self.batch), attempts }).await;
         drop(self.batch.slots(std::mem::take(&mut self.count)));
     }
 }

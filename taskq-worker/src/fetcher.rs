@@ -168,9 +168,12 @@ impl Fetcher {
             return self.find_unheard(queue, owner).await;
         }
         let number = ClaimNumber(self.claims.fetch_add(1, Ordering::Relaxed) + 1);
+        let sent = self.shared.clock.monotonic();
         match self.shared.broker.claim(owner, queue, count, number).await {
             Ok(mut answer) => {
-                self.lane.ear.heard(self.shared.clock.monotonic());
+                let now = self.shared.clock.monotonic();
+                self.lane.ear.heard(now);
+                self.shared.meter.queue(queue).claims.record(now.saturating_sub(sent), answer.claimed.len());
                 let tokens = answer.claimed.iter().map(|claimed| claimed.token.0);
                 self.newest.fetch_max(tokens.max().unwrap_or(0), Ordering::Relaxed);
                 let handed = std::mem::take(&mut *self.handed());

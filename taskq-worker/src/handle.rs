@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use taskq_core::{WorkerId, signals::Stops};
+use taskq_core::{Figures, WorkerId, signals::Stops};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -86,6 +86,12 @@ impl WorkerHandle {
         self.shared.tally()
     }
 
+    /// What it did so far, in detail: by queue and task, with the distribution of times. What the clients of its
+    /// connection did is not in it; [`Connection::figures`](taskq_core::Connection::figures) has that.
+    pub fn figures(&self) -> Figures {
+        self.shared.figures()
+    }
+
     /// Whether it can work: for health checks of whatever runs it. It is not ready when claims have failed for five
     /// seconds, when nothing was heard from the broker for 45 s although slots are free, when its heartbeat has failed for a
     /// lease, and when it ends. It logs when that changes.
@@ -102,7 +108,7 @@ impl WorkerHandle {
     }
 }
 
-/// Tells whether a worker can work, as [`WorkerHandle::readiness`] does.
+/// Tells how a worker is, as [`WorkerHandle::readiness`] and [`WorkerHandle::figures`] do.
 #[derive(Clone)]
 pub struct Pulse(Arc<Shared>);
 
@@ -110,6 +116,11 @@ impl Pulse {
     /// Whether it can work.
     pub fn readiness(&self) -> Readiness {
         readiness::of(&self.0)
+    }
+
+    /// What it did so far, as [`WorkerHandle::figures`] tells.
+    pub fn figures(&self) -> Figures {
+        self.0.figures()
     }
 }
 

@@ -38,6 +38,11 @@ impl Lane {
         self.queues.iter().any(|(name, _)| name == queue)
     }
 
+    /// Its queues, joined by commas.
+    pub(crate) fn name(&self) -> String {
+        self.queues.iter().map(|(queue, _)| queue.as_str()).collect::<Vec<_>>().join(",")
+    }
+
     /// The queues in the order to ask them in this round; `seed` decides the weighted draw.
     pub(crate) fn in_order(&self, seed: u64) -> Vec<QueueName> {
         let mut left = self.queues.clone();

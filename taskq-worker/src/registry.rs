@@ -1,11 +1,22 @@
 //! The tasks that a worker runs, checked at start so that nothing is found out at night.
 
-use std::{any::TypeId, collections::HashMap};
+use std::{
+    any::TypeId,
+    collections::{BTreeMap, HashMap},
+};
 
 use taskq_core::{Error, ErrorKind, Registration, Result, TaskName, invocation::TaskOptions, task::AppType};
 
-/// The tasks of a worker by name.
-pub(crate) type Registry = HashMap<&'static str, Known>;
+/// The tasks of a worker, by name and by number.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    numbers: HashMap<&'static str, TaskNumber>,
+    tasks: Vec<Known>,
+}
+
+/// Which task of a [`Registry`]: looked up once for each attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TaskNumber(pub(crate) usize);
 
 /// A task that a worker runs.
 #[derive(Debug)]
@@ -13,6 +24,27 @@ pub(crate) struct Known {
     pub(crate) registration: Registration,
     /// What it declares, asked for once.
     pub(crate) options: TaskOptions,
+}
+
+impl Registry {
+    /// The task of this name, if the worker knows it.
+    pub(crate) fn number_of(&self, name: &str) -> Option<TaskNumber> {
+        self.numbers.get(name).copied()
+    }
+
+    /// The task of this number.
+    pub(crate) fn get(&self, number: TaskNumber) -> &Known {
+        &self.tasks[number.0]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// The names, in the order of their numbers.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.tasks.iter().map(|known| known.registration.name)
+    }
 }
 
 /// What a worker that lends `lent` would say at its start about these tasks.
@@ -31,14 +63,14 @@ pub(crate) fn check(tasks: Vec<Registration>, lent: AppType, also: &[TypeId]) ->
                     another crate, name it once: use my_tasks as _;";
         return Err(wrong("no tasks").because(cure));
     }
-    let mut registry = Registry::with_capacity(tasks.len());
+    let mut known = BTreeMap::new();
     for task in tasks {
         TaskName::new(task.name)?;
         if !also.contains(&(task.app)().id) {
             check_app(&task, lent)?;
         }
-        let known = Known { registration: task, options: (task.options)() };
-        if let Some(Known { registration: other, .. }) = registry.insert(task.name, known)
+        if let Some(Known { registration: other, .. }) =
+            known.insert(task.name, Known { registration: task, options: (task.options)() })
             && other.location != task.location
         {
             let cure = format!(
@@ -48,7 +80,8 @@ pub(crate) fn check(tasks: Vec<Registration>, lent: AppType, also: &[TypeId]) ->
             return Err(wrong(format!("task \"{}\"", task.name)).because(cure));
         }
     }
-    Ok(registry)
+    let numbers = known.keys().enumerate().map(|(number, name)| (*name, TaskNumber(number))).collect();
+    Ok(Registry { numbers, tasks: known.into_values().collect() })
 }
 
 fn check_app(task: &Registration, lent: AppType) -> Result<()> {

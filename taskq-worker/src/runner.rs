@@ -13,21 +13,42 @@ use taskq_core::{
 };
 use tokio::sync::oneshot;
 
-use crate::{attempts::DeliveryId, batch::Batch, registry::Known, worker::Shared};
+use crate::{
+    attempts::DeliveryId,
+    batch::Batch,
+    meter::{Counted, Note, TaskMeter},
+    registry::{Known, TaskNumber},
+    worker::Shared,
+};
+
+/// A claimed task that has not begun.
+#[derive(Clone)]
+pub(crate) struct Ready {
+    pub(crate) context: Arc<AttemptContext>,
+    /// Which task it is, if this worker knows it.
+    pub(crate) task: Option<TaskNumber>,
+}
+
+/// An attempt that has ended: what the broker is told, and as what it is counted once the broker has taken that.
+pub(crate) struct Over {
+    pub(crate) settlement: Settlement,
+    pub(crate) note: Note,
+}
 
 /// One claimed task on its way through the worker.
 struct Run {
     context: Arc<AttemptContext>,
     envelope: Arc<Envelope>,
+    task: Option<TaskNumber>,
 }
 
 /// Runs one attempt. There is nothing to settle if the worker has left the queue meanwhile, which gave the task back.
-pub(crate) async fn attempt(context: Arc<AttemptContext>) -> Option<Settlement> {
+pub(crate) async fn attempt(Ready { context, task }: Ready) -> Option<Over> {
     let envelope = Arc::clone(context.envelope());
-    let mut run = Run { context, envelope };
+    let mut run = Run { context, envelope, task };
     if let Err(error) = run.open() {
         let ending = run.failure(&error);
-        return Some(run.settlement(ending));
+        return Some(run.over(ending));
     }
     let ending = match run.task() {
         Some(_) => {
@@ -37,13 +58,14 @@ pub(crate) async fn attempt(context: Arc<AttemptContext>) -> Option<Settlement> 
             let outcome = run.outcome().await;
             if run.context.stop().reason() == Some(StopReason::Shutdown) {
                 run.shared().attempts.end(run.queue(), std::iter::once(run.delivery()));
+                run.meter().released();
                 return None;
             }
             run.ending(outcome)
         }
         None => run.unregistered(),
     };
-    Some(run.settlement(ending))
+    Some(run.over(ending))
 }
 
 impl Run {
@@ -57,15 +79,23 @@ impl Run {
 
     /// Its definition, if this worker knows it.
     fn task(&self) -> Option<&Known> {
-        self.shared().registry.get(self.envelope.task.as_str())
+        Some(self.shared().registry.get(self.task?))
+    }
+
+    /// Where its attempts are counted.
+    fn meter(&self) -> &TaskMeter {
+        let meter = &Batch::of(&self.context).meter;
+        meter.task(meter.place(self.task))
     }
 
     fn delivery(&self) -> DeliveryId {
         DeliveryId { key: self.envelope.id.key.clone(), token: self.context.token() }
     }
 
-    fn settlement(self, ending: Ending) -> Settlement {
-        Settlement { token: self.context.token(), envelope: self.envelope, ending }
+    fn over(self, (ending, counted): (Ending, Counted)) -> Over {
+        let place = Batch::of(&self.context).meter.place(self.task);
+        let settlement = Settlement { token: self.context.token(), envelope: self.envelope, ending };
+        Over { settlement, note: Note { place, counted } }
     }
 
     /// Checks the task's seal, and decrypts the arguments for the body. What is kept of the task stays as it was sealed.
@@ -87,7 +117,7 @@ impl Run {
     async fn outcome(&self) -> Outcome {
         let shared = self.shared();
         let Some(task) = self.task() else { return Outcome::Failed(TaskError::fatal("an unknown task")) };
-        let body = BodyRun { body: task.registration.body, timeout: shared.timeout_of(&self.envelope) };
+        let body = BodyRun { body: task.registration.body, timeout: shared.timeout_of(&self.envelope, self.task) };
         let context = ErasedContext::new(Arc::clone(&self.context));
         match shared.layers.is_empty() {
             true => body.run(shared, context).await,
@@ -123,20 +153,26 @@ impl Run {
 
     // From an outcome to what the broker is told ------------------------------------------------------------
 
-    fn ending(&mut self, outcome: Outcome) -> Ending {
+    fn ending(&mut self, outcome: Outcome) -> (Ending, Counted) {
         let counters = &self.shared().counters;
         let error = match outcome {
             Outcome::Succeeded(result) => match self.sealed(result) {
                 // Counted where many of them are passed on together.
-                Ok(result) => return Ending::Succeeded(result),
+                Ok(result) => return (Ending::Succeeded(result), Counted::Succeeded),
                 Err(error) => error,
             },
             Outcome::Failed(error) => error,
             _ => TaskError::fatal("an outcome that this worker does not know"),
         };
         match error.kind() {
-            TaskErrorKind::Panicked => counters.panicked.add(1),
-            TaskErrorKind::TimedOut => counters.timed_out.add(1),
+            TaskErrorKind::Panicked => {
+                counters.panicked.add(1);
+                self.meter().panicked.add(1);
+            }
+            TaskErrorKind::TimedOut => {
+                counters.timed_out.add(1);
+                self.meter().timed_out.add(1);
+            }
             _ => {}
         }
         // What was ended by its timeout has failed.
@@ -145,20 +181,20 @@ impl Run {
             // A task that somebody cancelled does not run again, whatever its last words.
             (Some(StopReason::Cancelled), _) | (None, TaskErrorKind::Cancelled) => {
                 counters.cancelled.add(1);
-                Ending::Cancelled
+                (Ending::Cancelled, Counted::Cancelled)
             }
             // It stopped because this worker asked it to, not because it failed: that spends nothing.
-            (Some(_), _) => Ending::Released,
+            (Some(_), _) => (Ending::Released, Counted::Released),
             (None, TaskErrorKind::Snooze(delay)) => {
                 counters.put_off.add(1);
-                Ending::Retry(delay)
+                (self.again_in(delay), Counted::PutOff)
             }
             (None, _) => self.failure(&error),
         }
     }
 
     /// Counts the error, and decides between another attempt and a dead letter.
-    fn failure(&mut self, error: &TaskError) -> Ending {
+    fn failure(&mut self, error: &TaskError) -> (Ending, Counted) {
         let now = self.shared().clock.now();
         Arc::make_mut(&mut self.envelope).record_failure(now, error);
         let attempt = self.envelope.attempts;
@@ -179,19 +215,26 @@ impl Run {
             Some(delay) => {
                 self.shared().counters.retried.add(1);
                 tracing::info!(id = %self.envelope.id, task = %self.envelope.task, attempt, ?delay, %error, "attempt failed; another follows");
-                Ending::Retry(delay)
+                (self.again_in(delay), Counted::Retried)
             }
             None => {
                 let reason = dead.unwrap_or(DeadReason::Failed);
                 self.shared().counters.dead.add(1);
                 tracing::error!(id = %self.envelope.id, task = %self.envelope.task, attempt, %reason, %error, "task is dead");
-                Ending::Dead(reason)
+                (Ending::Dead(reason), Counted::Dead)
             }
         }
     }
 
+    /// The task is due again after this long.
+    fn again_in(&mut self, delay: Duration) -> Ending {
+        let due = self.shared().clock.now() + delay;
+        Arc::make_mut(&mut self.envelope).due = Some(due);
+        Ending::Retry(delay)
+    }
+
     /// During a rolling deploy another worker knows the task: hand it back for a while before giving up on it.
-    fn unregistered(&mut self) -> Ending {
+    fn unregistered(&mut self) -> (Ending, Counted) {
         let now = self.shared().clock.now();
         let since = *Arc::make_mut(&mut self.envelope).unregistered_since.get_or_insert(now);
         let task = self.envelope.task.clone();
@@ -199,13 +242,13 @@ impl Run {
             let error = format!("no worker has known a task named \"{task}\" for {:?}", now.since(since));
             Arc::make_mut(&mut self.envelope).record_failure(now, &TaskError::from(error));
             self.shared().counters.dead.add(1);
-            return Ending::Dead(DeadReason::Unregistered);
+            return (Ending::Dead(DeadReason::Unregistered), Counted::Dead);
         }
         tracing::warn!(id = %self.envelope.id, %task, "this worker does not know the task; handing it back");
         self.shared().counters.put_off.add(1);
-        Ending::Retry(
-            limits::UNREGISTERED_DELAY / 2 + fraction(limits::UNREGISTERED_DELAY / 2, self.shared().next_seed()),
-        )
+        let half = limits::UNREGISTERED_DELAY / 2;
+        let delay = half + fraction(half, self.shared().next_seed());
+        (self.again_in(delay), Counted::PutOff)
     }
 }
 

@@ -11,7 +11,7 @@ use taskq_core::{
 };
 use tokio::sync::mpsc;
 
-use crate::{attempts::DeliveryId, batch::Batch, worker::Shared};
+use crate::{attempts::DeliveryId, batch::Batch, meter::Note, runner::Over, worker::Shared};
 
 /// Settle calls that are under way at once: one is being answered while the next is filled.
 const IN_FLIGHT: usize = 2;
@@ -19,7 +19,43 @@ const IN_FLIGHT: usize = 2;
 /// Attempts of one claim that have ended.
 pub(crate) struct Finished {
     pub(crate) batch: Arc<Batch>,
+    pub(crate) attempts: Attempts,
+}
+
+/// What is settled, and, each in the same place, what it counts as.
+#[derive(Default)]
+pub(crate) struct Attempts {
     pub(crate) settlements: Vec<Settlement>,
+    notes: Vec<Note>,
+}
+
+impl Extend<Over> for Attempts {
+    fn extend<I: IntoIterator<Item = Over>>(&mut self, attempts: I) {
+        for Over { settlement, note } in attempts {
+            self.settlements.push(settlement);
+            self.notes.push(note);
+        }
+    }
+}
+
+impl Attempts {
+    fn append(&mut self, other: &mut Self) {
+        self.settlements.append(&mut other.settlements);
+        self.notes.append(&mut other.notes);
+    }
+
+    /// The first of them, at most `count`; `None` if there are none.
+    fn take(&mut self, count: usize) -> Option<Self> {
+        let len = self.settlements.len();
+        match len <= count {
+            true if len == 0 => None,
+            true => Some(std::mem::take(self)),
+            false => {
+                let settlements = self.settlements.drain(..count).collect();
+                Some(Self { settlements, notes: self.notes.drain(..count).collect() })
+            }
+        }
+    }
 }
 
 /// The loop: takes whatever has ended, settles it by queue; ends when every sender is gone and all is settled.
@@ -32,10 +68,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mut finished: mpsc::Receiver<Finish
             biased;
             received = finished.recv_many(&mut buffer, limits::SETTLE_BATCH), if open && under_way.len() < IN_FLIGHT => {
                 open = received > 0;
-                for Finished { batch, settlements } in by_owner(&mut buffer) {
-                    let mut settlements = settlements.into_iter().peekable();
-                    while settlements.peek().is_some() {
-                        let part = settlements.by_ref().take(limits::SETTLE_BATCH).collect();
+                for Finished { batch, mut attempts } in by_owner(&mut buffer) {
+                    while let Some(part) = attempts.take(limits::SETTLE_BATCH) {
                         under_way.push(settle(&shared, Arc::clone(&batch), part));
                     }
                 }
@@ -53,7 +87,7 @@ fn by_owner(buffer: &mut Vec<Finished>) -> Vec<Finished> {
             other.batch.owner == finished.batch.owner && other.batch.queue == finished.batch.queue
         };
         match owners.iter_mut().find(is_same) {
-            Some(other) => other.settlements.append(&mut finished.settlements),
+            Some(other) => other.attempts.append(&mut finished.attempts),
             None => owners.push(finished),
         }
     }
@@ -61,14 +95,16 @@ fn by_owner(buffer: &mut Vec<Finished>) -> Vec<Finished> {
 }
 
 /// Settles attempts, repeating it for as long as the broker is away; only an answer ends an attempt.
-async fn settle(shared: &Shared, batch: Arc<Batch>, settlements: Vec<Settlement>) {
+async fn settle(shared: &Shared, batch: Arc<Batch>, Attempts { settlements, notes }: Attempts) {
     let Batch { queue, owner, .. } = &*batch;
     let mut backoff = shared.backoff();
     let mut repeated = false;
     loop {
+        let sent = shared.clock.monotonic();
         match shared.broker.settle(*owner, queue, &settlements).await {
             Ok(settled) => {
-                count(shared, &settled, repeated);
+                batch.meter.settles.record(shared.clock.monotonic().saturating_sub(sent), settlements.len());
+                count(&batch, &settled, &notes, repeated);
                 break;
             }
             // A right that was taken away can come back; the task has nothing to do with it.
@@ -92,13 +128,21 @@ fn delivery(settlement: &Settlement) -> DeliveryId {
     DeliveryId { key: settlement.envelope.id.key.clone(), token: settlement.token }
 }
 
-fn count(shared: &Shared, settled: &[Settled], repeated: bool) {
+fn count(batch: &Batch, settled: &[Settled], notes: &[Note], repeated: bool) {
+    let (counters, meter) = (&batch.shared.counters, &batch.meter);
+    let applied = settled.iter().zip(notes).filter(|(settled, _)| **settled == Settled::Applied);
+    meter.settled(applied.map(|(_, note)| note));
     let fenced = settled.iter().filter(|settled| **settled == Settled::Fenced).count() as u64;
-    match repeated {
-        // It may have been applied the first time, when its answer was lost.
-        true => shared.counters.unclear.add(fenced),
-        false => shared.counters.fenced.add(fenced),
+    if fenced == 0 {
+        return;
     }
+    let (of_worker, of_queue) = match repeated {
+        // It may have been applied the first time, when its answer was lost.
+        true => (&counters.unclear, &meter.unclear),
+        false => (&counters.fenced, &meter.fenced),
+    };
+    of_worker.add(fenced);
+    of_queue.add(fenced);
 }
 
 /// An error that repeating will not mend. The next term begins, so that the lease of this one lapses and brings the tasks

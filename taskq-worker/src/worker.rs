@@ -13,9 +13,10 @@ use std::{
 };
 
 use taskq_core::{
-    Client, Clock, Connection, Envelope, Error, ErrorKind, Layer, QueueName, Registration, Result, WorkerId,
+    Client, Clock, Connection, Envelope, Error, ErrorKind, Figures, Layer, QueueName, Registration, Result, WorkerId,
     broker::{Broker, Ending, Settlement},
     bug::Planted,
+    figures::Slots,
     id::Owner,
     limits,
     own_thread::OwnThread,
@@ -31,10 +32,11 @@ use crate::{
     handle::WorkerHandle,
     heartbeat,
     lane::{Lane, Order},
+    meter::Meter,
     plain::PlainThreads,
     progress::{self, Reports},
     readiness::Ears,
-    registry::{self, Registry},
+    registry::{self, Registry, TaskNumber},
     settler::{self, Finished},
     shutdown::{self, Ended, Phase, Phases},
     sweeper::{self, Plan},
@@ -265,6 +267,8 @@ impl WorkerBuilder {
         let plain_threads = self.plain_threads.unwrap_or(slots).clamp(1, limits::MAX_PLAIN_THREADS);
         let (finish, finished) = mpsc::channel(limits::SETTLE_BACKLOG);
         let worker = WorkerId::generate();
+        let served = lanes.iter().flat_map(|lane| lane.queues.iter().map(|(queue, _)| queue));
+        let meter = Meter::new(served, &registry);
         let shared = Shared {
             broker: Arc::clone(self.connection.broker()),
             client: self.connection.client(),
@@ -282,6 +286,7 @@ impl WorkerBuilder {
             phases: Phases::new(),
             plain: PlainThreads::new(plain_threads),
             counters: Counters::default(),
+            meter,
             ears: Ears::default(),
             lease: self.lease,
             default_timeout: self.default_timeout,
@@ -352,6 +357,7 @@ pub(crate) struct Shared {
     pub(crate) phases: Phases,
     pub(crate) plain: PlainThreads,
     pub(crate) counters: Counters,
+    pub(crate) meter: Meter,
     pub(crate) ears: Ears,
     /// How long each lease of this worker is.
     pub(crate) lease: Duration,
@@ -391,6 +397,7 @@ impl Shared {
             return;
         }
         self.counters.leases_lost.add(1);
+        self.meter.queue(queue).leases_lost.add(1);
         tracing::warn!(%queue, %owner, "the lease is lost; what was held there is handed out again");
         self.attempts.stop_lost(queue, owner);
         self.nudge(queue);
@@ -402,9 +409,9 @@ impl Shared {
         tracing::warn!(operation, %error, "broker trouble");
     }
 
-    /// How long an attempt may take.
-    pub(crate) fn timeout_of(&self, envelope: &Envelope) -> Duration {
-        let declared = || self.registry.get(envelope.task.as_str())?.options.timeout;
+    /// How long an attempt of this task, which the worker may not know, may take.
+    pub(crate) fn timeout_of(&self, envelope: &Envelope, task: Option<TaskNumber>) -> Duration {
+        let declared = || self.registry.get(task?).options.timeout;
         envelope.timeout.or_else(declared).unwrap_or(self.default_timeout)
     }
 
@@ -413,9 +420,9 @@ impl Shared {
         let finish = self.finish.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         // Without a settler the worker has left its queues, which gave the task back.
         let is_success = |settlement: &&Settlement| matches!(settlement.ending, Ending::Succeeded(_));
-        self.counters.succeeded.add(finished.settlements.iter().filter(is_success).count() as u64);
+        self.counters.succeeded.add(finished.attempts.settlements.iter().filter(is_success).count() as u64);
         if let Some(finish) = finish
-            && !finished.settlements.is_empty()
+            && !finished.attempts.settlements.is_empty()
             && finish.send(finished).await.is_err()
         {
             tracing::debug!("attempts ended after their worker");
@@ -424,6 +431,21 @@ impl Shared {
 
     pub(crate) fn tally(&self) -> Tally {
         self.counters.tally(self.plain.stuck())
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        let mut figures = Figures::default();
+        figures.queues = self.meter.figures();
+        figures.lanes = self.lanes.iter().map(|lane| (lane.name(), self.slots_of(lane))).collect();
+        figures.broker_errors = self.counters.broker_errors.get();
+        figures
+    }
+
+    /// Permits would not tell: a claim takes those of all free slots while it is under way.
+    fn slots_of(&self, lane: &Lane) -> Slots {
+        let held: usize = lane.queues.iter().map(|(queue, _)| self.attempts.count(queue)).sum();
+        // What has ended and waits for the broker to settle it has no slot any more.
+        Slots { all: lane.size as u64, busy: held.min(lane.size) as u64 }
     }
 
     fn close_finish(&self) {

@@ -257,6 +257,10 @@ impl Broker for RedisBroker {
         Capabilities { product: "redis", durable: true, shared: true, networked: true }
     }
 
+    fn reconnects(&self) -> u64 {
+        self.link.reconnects()
+    }
+
     async fn now(&self) -> Result<Timestamp> {
         // A user may only be allowed what begins with the namespace and a colon.
         let prefix = format!("{}:", self.namespace);

@@ -35,7 +35,7 @@ impl Inspect for RedisBroker {
         let mut oldest_ready = None;
         for head in fields {
             let envelope = element::decode(queue, &reply::bytes(head)?).and_then(|element| element.envelope).ok();
-            oldest_ready = oldest_ready.into_iter().chain(envelope.and_then(|envelope| envelope.waits_since())).min();
+            oldest_ready = oldest_ready.into_iter().chain(envelope.and_then(|envelope| envelope.due_since())).min();
         }
         Ok(QueueView {
             counts: counts(counted)?,

@@ -13,7 +13,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, join};
 use redis::{Arg, Cmd, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
-use taskq_core::{Clock, Error, ErrorKind, Namespace, Result};
+use taskq_core::{Clock, Error, ErrorKind, Namespace, Result, counter::Counter};
 use tokio::sync::watch;
 
 use super::{
@@ -54,6 +54,7 @@ pub(super) struct Link {
     /// The newest generation, for whoever has connections beside this one.
     newest: watch::Sender<u64>,
     opening: tokio::sync::Mutex<()>,
+    reconnects: Counter,
     /// What the server held when a connection was last opened.
     data: Mutex<Option<DataId>>,
     /// When the present primary was last proven to be it, in milliseconds of the monotonic clock.
@@ -123,6 +124,7 @@ impl Link {
             present: RwLock::new(None),
             newest: watch::Sender::new(0),
             opening: tokio::sync::Mutex::new(()),
+            reconnects: Counter::default(),
             data: Mutex::new(None),
             proven: AtomicU64::new(0),
             proving: tokio::sync::Mutex::new(()),
@@ -156,6 +158,11 @@ impl Link {
             Some(generation) => Ok(generation),
             None => Ok(self.connect_once().await?.generation),
         }
+    }
+
+    /// How often it was opened again after it had broken.
+    pub(super) fn reconnects(&self) -> u64 {
+        self.reconnects.get()
     }
 
     /// The generations to come.
@@ -206,6 +213,7 @@ impl Link {
         }
         let present = gate.pass(self.connect_again()).await?;
         self.put(present.clone());
+        self.reconnects.add(1);
         Ok(present)
     }
 

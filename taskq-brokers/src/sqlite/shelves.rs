@@ -191,7 +191,7 @@ fn oldest_ready(step: &Step<'_>, name: &QueueName, queue: &QueueRow) -> Result<O
         for row in rows {
             let (key, body): (Vec<u8>, Option<Vec<u8>>) = row?;
             let envelope = decode(name, &key, body.as_deref().unwrap_or_default(), None).ok();
-            oldest = oldest.into_iter().chain(envelope.and_then(|envelope| envelope.waits_since())).min();
+            oldest = oldest.into_iter().chain(envelope.and_then(|envelope| envelope.due_since())).min();
         }
     }
     Ok(oldest)

@@ -199,7 +199,7 @@ async fn run(stage: &Stage, steps: Vec<Step>) -> Result<(), String> {
     let now = stage.now().await;
     let (clock, simulation) = Clock::simulated(now);
     let queue = QueueName::new(format!("model-{}", WorkerId::generate())).expect("a valid name");
-    let mut tested = Player::new(stage.connection.clone(), Time::Stage(stage.clone()));
+    let mut tested = Player::new(stage.connection.clone(), Time::Stage(Box::new(stage.clone())));
     let mut reference = Player::new(memory::connect(clock), Time::Simulated(simulation));
     let mut script = Script::new(queue);
     for (number, step) in steps.iter().enumerate() {
@@ -363,7 +363,7 @@ impl Script {
 }
 
 enum Time {
-    Stage(Stage),
+    Stage(Box<Stage>),
     Simulated(Simulation),
 }
 

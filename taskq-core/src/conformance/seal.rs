@@ -42,6 +42,7 @@ fn covered(envelope: &Envelope) -> Envelope {
         expiry,
         enqueued_at,
         replayed_at: None,
+        due: None,
         attempts: 0,
         history: Vec::new(),
         unregistered_since: None,

@@ -74,6 +74,7 @@ mod tests {
         let mut later = envelope();
         later.record_failure(Timestamp::from_millis(5), &TaskError::from("first"));
         later.enqueued_at = Some(Timestamp::from_millis(1));
+        later.due = Some(Timestamp::from_millis(3));
         later.unregistered_since = Some(Timestamp::from_millis(2));
         assert_eq!(signed(&later, &key), before);
     }

@@ -34,6 +34,7 @@ mod printed_lines;
 
 mod corpus;
 mod example_program;
+mod open_metrics;
 mod temp_folder;
 
 pub use certificates::Certificates;
@@ -41,6 +42,7 @@ pub use child_process::ChildProcess;
 pub use corpus::{corrupt, seeds};
 pub use example_program::example_program;
 pub use fault_proxy::{Fault, FaultProxy};
+pub use open_metrics::{MetricFamily, OpenMetrics, Sample};
 pub use redis_connection::{RedisConnection, Reply};
 pub use redis_program::redis_program;
 pub use redis_server::RedisServer;

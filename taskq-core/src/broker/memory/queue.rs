@@ -205,7 +205,7 @@ impl MemoryQueue {
             Start::After(delay) => now + delay,
             Start::At(time) => time,
         };
-        let envelope = Envelope { enqueued_at: Some(now), expiry: None, ..envelope.clone() };
+        let envelope = Envelope { enqueued_at: Some(now), expiry: None, start: Start::Now, ..envelope.clone() };
         let place = Place::Due { at: start, retrying: false };
         self.live.insert(key.clone(), Live { envelope, place, deliveries: 0, expires, cancel_requested: false });
         if start > now {

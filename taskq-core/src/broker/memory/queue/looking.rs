@@ -71,7 +71,7 @@ impl MemoryQueue {
     }
 
     pub(in super::super) fn view(&self, now: Timestamp) -> QueueView {
-        let heads = self.ready.values().filter_map(|key| self.live.get(key)?.envelope.waits_since());
+        let heads = self.ready.values().filter_map(|key| self.live.get(key)?.envelope.due_since());
         QueueView {
             counts: self.counts(),
             paused_at: self.paused_at,
