@@ -218,6 +218,14 @@ impl Figure for Slots {
 }
 
 impl Figures {
+    /// Counts all tasks of each queue as [`OTHER`]: what is left is small.
+    pub fn forget_task_names(&mut self) {
+        for queue in self.queues.values_mut() {
+            let total = queue.total();
+            queue.tasks = BTreeMap::from([(other_task(), total)]);
+        }
+    }
+
     /// Its JSON.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("names and numbers are always JSON")

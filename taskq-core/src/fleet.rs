@@ -7,6 +7,7 @@
 //! reached at a given moment, and a wish is not lost with a message.
 
 mod report;
+mod reporter;
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -21,6 +22,7 @@ use crate::{
 };
 
 pub use report::{LaneReport, MemberKind, Report, ReportedTask};
+pub use reporter::{Reporting, report};
 
 /// Keeps the reports of the processes that work on a broker.
 ///

@@ -220,14 +220,17 @@ pub const MAX_LOOK: usize = 4_000;
 /// Longest report of a member of the fleet, in bytes: what a hundred queues and thirty running tasks need.
 pub const MAX_REPORT: usize = 64 * 1024;
 
-/// How long a member of the fleet is listed after its last report. Six reports of one that has nothing to do.
-pub const REPORT_KEPT: Duration = Duration::from_secs(60);
+/// How long a member of the fleet is listed after its last report: three reports of one that has nothing to do.
+pub const REPORT_KEPT: Duration = Duration::from_secs(65);
 
 /// How often a member of the fleet reports while it works: people watch, and see what happens within a second.
 pub const REPORT_BUSY: Duration = Duration::from_millis(500);
 
-/// How often a member of the fleet reports while nothing changes.
-pub const REPORT_IDLE: Duration = Duration::from_secs(10);
+/// How often a member of the fleet reports while nothing changes; so long it may take until it hears what is asked of it.
+pub const REPORT_IDLE: Duration = Duration::from_secs(20);
+
+/// How long a member that ends waits for the broker to forget it; it would be forgotten without that.
+pub const CHECK_OUT: Duration = Duration::from_secs(1);
 
 /// Running tasks that a worker names in its report, those first that have run longest. The broker's own list has all.
 pub const REPORTED_RUNNING: usize = 32;

@@ -51,7 +51,10 @@ use taskq_core::{
     own_thread::OwnThread,
 };
 
-use crate::shared::{Pauses, Phase, Shared};
+use crate::{
+    report,
+    shared::{Pauses, Phase, Shared},
+};
 
 /// What a scheduler knows of its leadership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +80,9 @@ impl Leadership {
 /// Starts it; returns when the connection of its own is open.
 pub(crate) async fn start(shared: Arc<Shared>) -> Result<OwnThread> {
     let connection = shared.connection.clone();
-    let body = async move |own: Connection| run(shared, own.leader().clone()).await;
+    let body = async move |own: Connection| {
+        tokio::join!(run(Arc::clone(&shared), own.leader().clone()), report::run(shared, &own));
+    };
     OwnThread::start("elector", &connection, body).await
 }
 

@@ -30,6 +30,7 @@ mod declaration;
 mod entries;
 mod length;
 mod recipe;
+mod report;
 #[cfg(feature = "health")]
 mod secret;
 mod shared;

@@ -152,7 +152,7 @@ impl SchedulerHandle {
 
     /// What tells how it is, for another task or thread.
     pub fn pulse(&self) -> Pulse {
-        Pulse(Arc::clone(&self.shared))
+        Pulse::new(Arc::clone(&self.shared))
     }
 
     /// What replaces the entries of its configuration file, for another task or thread.
@@ -191,6 +191,10 @@ impl SchedulerHandle {
 pub struct Pulse(Arc<Shared>);
 
 impl Pulse {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
     /// Whether it leads, and may believe so.
     pub fn is_leader(&self) -> bool {
         let monotonic = self.0.clock.monotonic();

@@ -143,6 +143,11 @@ impl Attempts {
         self.queues().values().all(HashMap::is_empty)
     }
 
+    /// Every attempt that is under way.
+    pub(crate) fn all(&self) -> Vec<Arc<AttemptContext>> {
+        self.queues().values().flat_map(HashMap::values).map(|(_, attempt)| Arc::clone(attempt)).collect()
+    }
+
     /// How many there are of a queue.
     pub(crate) fn count(&self, queue: &QueueName) -> usize {
         self.queues().get(queue).map_or(0, HashMap::len)

@@ -169,6 +169,11 @@ impl Batch {
         claimed.into_iter().map(attempt).collect()
     }
 
+    /// When the attempt's task was handed out, by the monotonic clock.
+    pub(crate) fn handed_out_at(attempt: &AttemptContext) -> Duration {
+        Self::of(attempt).claimed_at.1
+    }
+
     /// How long a task that begins at `now`, by the monotonic clock, was in the queue, if that is known.
     fn wait_of(&self, ready: &Ready, now: Duration) -> Option<Duration> {
         let (wall, monotonic) = self.claimed_at;

@@ -11,11 +11,13 @@ use taskq_core::{
     own_thread::OwnThread,
 };
 
-use crate::{readiness, worker::Shared};
+use crate::{readiness, report, worker::Shared};
 
 /// Starts beating; returns when the connection of its own is open.
 pub(crate) async fn start(shared: Arc<Shared>, connection: &Connection) -> Result<OwnThread> {
-    let body = async move |own: Connection| run(shared, own.broker().clone()).await;
+    let body = async move |own: Connection| {
+        tokio::join!(run(Arc::clone(&shared), own.broker().clone()), report::run(shared, &own));
+    };
     OwnThread::start("heartbeat", connection, body).await
 }
 

@@ -22,6 +22,7 @@ mod plain;
 mod progress;
 mod readiness;
 mod registry;
+mod report;
 mod runner;
 mod settler;
 mod shutdown;
