@@ -1,0 +1,34 @@
+//! [`Facts`]: everything that is known of one task.
+
+use taskq_core::{Connection, Result, TaskId, TaskView, Timestamp};
+
+/// What is known of a task at one moment.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    pub(super) now: Timestamp,
+    pub(super) view: TaskView,
+    pub(super) logs: Vec<Line>,
+}
+
+/// What its body said.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) at: Timestamp,
+    pub(super) attempt: u32,
+    pub(super) level: &'static str,
+    pub(super) text: String,
+}
+
+impl Facts {
+    /// Why it does not run, in sentences; nothing if there is nothing to wonder about.
+    pub(super) fn why(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Asks the broker for it; `None` if there is no such task.
+pub(super) async fn gather(connection: &Connection, id: &TaskId) -> Result<Option<Facts>> {
+    let Some(view) = connection.inspect().task(id).await? else { return Ok(None) };
+    let now = connection.broker().now().await?;
+    Ok(Some(Facts { now, view, logs: Vec::new() }))
+}

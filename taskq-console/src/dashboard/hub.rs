@@ -1,0 +1,190 @@
+//! [`Hub`]: one loop that looks at the broker for everybody who watches. While nobody does, there is none.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use taskq_core::{Connection, TaskId};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
+
+use super::{
+    limits,
+    page::PageError,
+    pulse::{Looker, Pulse},
+    status::StatusBoard,
+};
+
+/// Looks, and tells whoever watches.
+#[derive(Debug)]
+pub(super) struct Hub {
+    connection: Connection,
+    status: Option<Arc<dyn StatusBoard>>,
+    pulses: watch::Sender<Arc<Pulse>>,
+    closing: watch::Sender<bool>,
+    /// Somebody waits for the next look.
+    hurry: Notify,
+    crowd: Mutex<Crowd>,
+}
+
+/// Who watches.
+#[derive(Debug, Default)]
+struct Crowd {
+    watchers: usize,
+    /// When the last one left.
+    left_at: Duration,
+    /// Single tasks, with how many watch each.
+    tasks: HashMap<TaskId, usize>,
+    /// What the loop knows, while it does not run.
+    looker: Option<Looker>,
+    /// The loop, while it runs.
+    looking: Option<JoinHandle<()>>,
+}
+
+impl Hub {
+    pub(super) fn new(connection: Connection, status: Option<Arc<dyn StatusBoard>>) -> Arc<Self> {
+        let crowd = Mutex::new(Crowd { looker: Some(Looker::default()), ..Crowd::default() });
+        let (pulses, closing) = (watch::Sender::new(Arc::default()), watch::Sender::new(false));
+        Arc::new(Self { connection, status, pulses, closing, hurry: Notify::new(), crowd })
+    }
+
+    /// Begins to watch, and one single task too if there is room for it.
+    pub(super) fn watch(self: &Arc<Self>, task: Option<TaskId>) -> Watch {
+        let mut crowd = self.crowd();
+        crowd.watchers += 1;
+        let has_room = |id: &TaskId| crowd.tasks.contains_key(id) || crowd.tasks.len() < limits::WATCHED_TASKS;
+        let task = task.filter(has_room);
+        if let Some(id) = &task {
+            *crowd.tasks.entry(id.clone()).or_default() += 1;
+        }
+        let is_looking = crowd.looking.as_ref().is_some_and(|looking| !looking.is_finished());
+        if !is_looking && !*self.closing.borrow() {
+            let hub = Arc::clone(self);
+            let looker = crowd.looker.take().unwrap_or_default();
+            crowd.looking = Some(self.connection.clock().spawn("dashboard", hub.look_on(looker)));
+        }
+        Watch { hub: Arc::clone(self), pulses: self.pulses.subscribe(), task }
+    }
+
+    /// Whether the loop runs.
+    #[cfg(test)]
+    pub(super) fn is_looking(&self) -> bool {
+        self.crowd().looking.as_ref().is_some_and(|looking| !looking.is_finished())
+    }
+
+    /// Ends the loop and every stream.
+    pub(super) async fn close(&self) {
+        self.closing.send_replace(true);
+        let looking = self.crowd().looking.take();
+        if let Some(looking) = looking {
+            // It ends by itself; a panic in it was logged where it happened.
+            drop(looking.await);
+        }
+    }
+
+    /// Hears when the dashboard closes.
+    pub(super) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
+    async fn look_on(self: Arc<Self>, mut looker: Looker) {
+        let clock = self.connection.clock().clone();
+        let mut closing = self.closing.subscribe();
+        loop {
+            let began = clock.monotonic();
+            let watched = self.crowd().tasks.keys().cloned().collect();
+            let look = looker.look(&self.connection, self.status.as_ref(), watched);
+            let seen = match clock.timeout(limits::CALL, look).await {
+                Ok(Ok(pulse)) => pulse,
+                Ok(Err(error)) => self.in_trouble(error.to_string()),
+                Err(_) => self.in_trouble(format!("it has not answered within {} seconds", limits::CALL.as_secs())),
+            };
+            self.pulses.send_replace(Arc::new(Pulse { began, ..seen }));
+            let took = clock.monotonic().saturating_sub(began);
+            let pause = (took * limits::LOOK_SHARE).clamp(limits::LOOK_PAUSE, limits::LOOK_PAUSE_MOST);
+            let wait = async {
+                // However many wait for a page, the broker has as long without a look as with one.
+                clock.sleep(took.min(limits::LOOK_PAUSE_MOST)).await;
+                let rest = pause.saturating_sub(took);
+                // Whether the time was over or somebody came is the same now.
+                let _ = clock.timeout(rest, self.hurry.notified()).await;
+            };
+            tokio::select! {
+                biased;
+                // The sender is in this hub, so it is never gone. Whatever else is dropped is a pause.
+                _ = closing.wait_for(|closing| *closing) => return,
+                () = wait => {}
+            }
+            let mut crowd = self.crowd();
+            if crowd.watchers == 0 && clock.monotonic().saturating_sub(crowd.left_at) >= limits::LINGER {
+                // Under the lock: whoever comes now finds what the next loop begins with.
+                crowd.looker = Some(looker);
+                crowd.looking = None;
+                return;
+            }
+        }
+    }
+
+    /// What was seen last, with what is wrong now.
+    fn in_trouble(&self, why: String) -> Pulse {
+        tracing::warn!(broker = self.connection.address(), %why, "the dashboard cannot look at the broker");
+        let last = Pulse::clone(&self.pulses.borrow());
+        Pulse { trouble: Some(why), ..last }
+    }
+
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who watches, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Watch {
+    hub: Arc<Hub>,
+    pulses: watch::Receiver<Arc<Pulse>>,
+    task: Option<TaskId>,
+}
+
+impl Watch {
+    /// What a look sees that begins after this call: whatever the same person has just done is in it.
+    pub(super) async fn fresh(mut self) -> Result<Arc<Pulse>, PageError> {
+        let clock = self.hub.connection.clock().clone();
+        let since = clock.monotonic();
+        self.hub.hurry.notify_one();
+        let seen = clock.timeout(limits::CALL * 2, self.pulses.wait_for(|pulse| pulse.began >= since)).await;
+        let pulse = match seen {
+            Ok(Ok(pulse)) if !*self.hub.closing.borrow() => Arc::clone(&pulse),
+            _ => return Err(PageError::Closing),
+        };
+        match &pulse.trouble {
+            Some(why) => Err(PageError::Broker(why.clone())),
+            None => Ok(pulse),
+        }
+    }
+
+    /// What is seen next.
+    pub(super) async fn next(&mut self) -> Option<Arc<Pulse>> {
+        self.pulses.changed().await.ok()?;
+        Some(Arc::clone(&self.pulses.borrow_and_update()))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let now = self.hub.connection.clock().monotonic();
+        let mut crowd = self.hub.crowd();
+        crowd.watchers -= 1;
+        crowd.left_at = now;
+        let Some(id) = &self.task else { return };
+        if let Some(count) = crowd.tasks.get_mut(id) {
+            *count -= 1;
+            if *count == 0 {
+                crowd.tasks.remove(id);
+            }
+        }
+    }
+}

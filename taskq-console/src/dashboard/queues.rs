@@ -1,0 +1,185 @@
+//! Queues: all of them, and one with what can be done to it.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use taskq_core::{Counts, QueueName, Shelf, Timestamp};
+
+use super::{
+    Shared,
+    fields::encoded,
+    page::{Asker, Frame, PageError, html, shown},
+    pulse::{Pulse, QueueRow},
+    words::{counted, length, number, rate, relative},
+};
+
+/// A queue in a list.
+pub(super) struct QueueLine {
+    pub(super) name: String,
+    pub(super) link: String,
+    pub(super) ready: String,
+    pub(super) running: String,
+    pub(super) scheduled: String,
+    pub(super) retrying: String,
+    pub(super) dead: String,
+    pub(super) has_dead: bool,
+    pub(super) throughput: String,
+    pub(super) failures: String,
+    pub(super) has_failures: bool,
+    pub(super) run: String,
+    pub(super) oldest: String,
+    pub(super) next_due: String,
+    pub(super) workers: String,
+    /// Tasks wait and nobody would take them.
+    pub(super) is_unserved: bool,
+    pub(super) paused: Option<String>,
+}
+
+impl QueueLine {
+    pub(super) fn of(row: &QueueRow, now: Timestamp) -> Self {
+        let QueueRow { name, view, flow } = row;
+        let Counts { ready, scheduled, retrying, running, dead } = view.counts;
+        Self {
+            link: encoded(name.as_str()),
+            name: name.to_string(),
+            ready: number(ready),
+            running: number(running),
+            scheduled: number(scheduled),
+            retrying: number(retrying),
+            dead: number(dead),
+            has_dead: dead > 0,
+            throughput: rate(flow.ended()),
+            failures: rate(flow.failed),
+            has_failures: flow.failed > 0.0,
+            run: flow.run.quantile(0.95).map_or_else(|| "–".to_owned(), length),
+            oldest: view.oldest_ready.filter(|_| ready > 0).map_or_else(|| "–".to_owned(), |at| age(at, now)),
+            next_due: view.next_due.map_or_else(|| "–".to_owned(), |at| relative(at, now)),
+            workers: number(view.workers),
+            is_unserved: view.workers == 0 && ready > 0,
+            paused: view.paused_at.map(|at| relative(at, now)),
+        }
+    }
+}
+
+fn age(at: Timestamp, now: Timestamp) -> String {
+    length(std::time::Duration::from_secs(now.since(at).as_secs()))
+}
+
+#[derive(Template)]
+#[template(path = "queues.html")]
+struct QueuesPage {
+    frame: Frame,
+    view: Queues,
+}
+
+#[derive(Template)]
+#[template(path = "queues_live.html")]
+struct QueuesPart<'a> {
+    frame: &'a Frame,
+    view: Queues,
+}
+
+struct Queues {
+    queues: Vec<QueueLine>,
+    uncounted: Vec<(String, String)>,
+}
+
+impl Queues {
+    fn of(pulse: &Pulse) -> Self {
+        let uncounted = pulse.uncounted.iter().map(|name| (name.to_string(), encoded(name.as_str()))).collect();
+        Self { queues: pulse.queues.iter().map(|row| QueueLine::of(row, pulse.now)).collect(), uncounted }
+    }
+}
+
+pub(super) async fn queues(State(shared): State<Arc<Shared>>, asker: Asker) -> Response {
+    let page = async {
+        let pulse = shared.hub.watch(None).fresh().await?;
+        let frame = Frame::new(&shared, &asker, "queues", Some(&pulse));
+        Ok(html(&QueuesPage { frame, view: Queues::of(&pulse) }))
+    };
+    shown(&shared, &asker, "queues", page).await
+}
+
+pub(super) fn queues_part(frame: &Frame, pulse: &Pulse) -> askama::Result<String> {
+    QueuesPart { frame, view: Queues::of(pulse) }.render()
+}
+
+#[derive(Template)]
+#[template(path = "queue.html")]
+struct QueuePage {
+    frame: Frame,
+    view: Queue,
+    /// What could be purged.
+    waiting: String,
+    dead: String,
+}
+
+#[derive(Template)]
+#[template(path = "queue_live.html")]
+struct QueuePart<'a> {
+    frame: &'a Frame,
+    view: Queue,
+}
+
+struct Queue {
+    line: QueueLine,
+    shelves: Vec<ShelfLine>,
+    workers: Vec<super::workers::WorkerLine>,
+}
+
+struct ShelfLine {
+    state: &'static str,
+    count: String,
+    /// Its part of all, in hundredths, for a bar.
+    percent: u64,
+}
+
+impl Queue {
+    fn of(pulse: &Pulse, row: &QueueRow) -> Self {
+        let counts = &row.view.counts;
+        let all = Shelf::ALL.iter().map(|shelf| counts.on(*shelf)).max().unwrap_or(0).max(1);
+        let shelf = |shelf: Shelf| ShelfLine {
+            state: shelf.state().as_str(),
+            count: number(counts.on(shelf)),
+            percent: (counts.on(shelf) * 100).div_ceil(all).min(100),
+        };
+        let serves = |lane: &taskq_core::fleet::LaneReport| lane.queues.iter().any(|queue| queue == row.name.as_str());
+        let workers =
+            pulse.members.iter().filter(|member| member.report.iter().flat_map(|report| &report.lanes).any(serves));
+        let workers =
+            workers.take(super::limits::PAGE_ROWS).map(|row| super::workers::WorkerLine::of(row, pulse.now)).collect();
+        Self { line: QueueLine::of(row, pulse.now), shelves: Shelf::ALL.map(shelf).into(), workers }
+    }
+}
+
+/// The queue that the address names, counted even if there are too many to count all.
+async fn found(shared: &Arc<Shared>, pulse: &Pulse, name: &str) -> Result<QueueRow, PageError> {
+    let name = QueueName::new(name)?;
+    if let Some(row) = pulse.queue(&name) {
+        return Ok(row.clone());
+    }
+    if !pulse.uncounted.contains(&name) {
+        return Err(PageError::Missing(format!("There is no queue \"{name}\".")));
+    }
+    let view = shared.ask(shared.connection.inspect().queue(&name)).await?;
+    Ok(QueueRow { name, view, flow: super::rates::Flow::default() })
+}
+
+pub(super) async fn queue(State(shared): State<Arc<Shared>>, asker: Asker) -> Response {
+    let page = async {
+        let pulse = shared.hub.watch(None).fresh().await?;
+        let row = found(&shared, &pulse, asker.query.get("name")).await?;
+        let frame = Frame::new(&shared, &asker, "queues", Some(&pulse));
+        let counts = &row.view.counts;
+        let waiting = counted(counts.ready + counts.scheduled + counts.retrying, "waiting task");
+        let dead = counted(counts.dead, "dead letter");
+        Ok(html(&QueuePage { frame, view: Queue::of(&pulse, &row), waiting, dead }))
+    };
+    shown(&shared, &asker, "queues", page).await
+}
+
+pub(super) fn queue_part(frame: &Frame, pulse: &Pulse, name: &str) -> askama::Result<Option<String>> {
+    let row = QueueName::new(name).ok().and_then(|name| pulse.queue(&name));
+    row.map(|row| QueuePart { frame, view: Queue::of(pulse, row) }.render()).transpose()
+}

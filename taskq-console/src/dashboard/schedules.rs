@@ -1,0 +1,132 @@
+//! Schedules: what is enqueued when, and what can be done about it.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use taskq_core::{EntryId, EntryName, QueueName, Timestamp};
+
+use super::{
+    Shared,
+    fields::encoded,
+    limits,
+    mask::readable_json,
+    page::{Asker, Frame, PageError, html, shown},
+    timetable::{Timetable, TimetableRow},
+    words::{instant, machine_instant, relative},
+};
+
+/// A schedule in a list.
+struct ScheduleLine {
+    queue: String,
+    name: String,
+    link: String,
+    schedule: String,
+    task: String,
+    origin: String,
+    is_paused: bool,
+    error: Option<String>,
+    last: String,
+    next: String,
+    next_exactly: String,
+}
+
+impl ScheduleLine {
+    fn of(row: &TimetableRow, now: Timestamp) -> Self {
+        let next = match (row.is_paused, row.upcoming.first()) {
+            (true, _) => "paused".to_owned(),
+            (false, Some(at)) => relative(*at, now),
+            (false, None) => "never".to_owned(),
+        };
+        Self {
+            queue: row.id.queue.to_string(),
+            name: row.id.name.to_string(),
+            link: format!("queue={}&name={}", encoded(row.id.queue.as_str()), encoded(row.id.name.as_str())),
+            schedule: row.schedule.clone().unwrap_or_else(|| "cannot be read".to_owned()),
+            task: row.task.clone().unwrap_or_default(),
+            origin: row.origin.clone(),
+            is_paused: row.is_paused,
+            error: row.error.clone(),
+            last: row.last_fired.map_or_else(|| "never".to_owned(), |at| relative(at, now)),
+            next,
+            next_exactly: row.upcoming.first().map(|at| machine_instant(*at)).unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "schedules.html")]
+struct SchedulesPage {
+    frame: Frame,
+    rows: Vec<ScheduleLine>,
+    leader: Option<String>,
+    next: Option<String>,
+    is_first: bool,
+}
+
+#[derive(Template)]
+#[template(path = "schedule.html")]
+struct SchedulePage {
+    frame: Frame,
+    line: ScheduleLine,
+    policies: String,
+    arguments: String,
+    added: String,
+    fires: Vec<(String, String, String)>,
+}
+
+/// What schedules are read from, if this dashboard has it.
+pub(super) fn timetable(shared: &Shared) -> Result<&Arc<dyn Timetable>, PageError> {
+    let none = || PageError::Missing("This dashboard shows no schedules.".to_owned());
+    shared.options.timetable.as_ref().ok_or_else(none)
+}
+
+/// The entry that a query or form names.
+pub(super) fn entry_id(queue: &str, name: &str) -> Result<EntryId, PageError> {
+    Ok(EntryId { queue: QueueName::new(queue)?, name: EntryName::new(name)? })
+}
+
+pub(super) async fn schedules(State(shared): State<Arc<Shared>>, asker: Asker) -> Response {
+    let page = async {
+        let timetable = timetable(&shared)?;
+        let pulse = shared.hub.watch(None).fresh().await?;
+        let after = match asker.query.has("after_name") {
+            true => Some(entry_id(asker.query.get("after_queue"), asker.query.get("after_name"))?),
+            false => None,
+        };
+        let rows = shared.ask(timetable.page(after.as_ref(), limits::PAGE_ROWS)).await?;
+        let last = rows.last().filter(|_| rows.len() >= limits::PAGE_ROWS).map(|row| &row.id);
+        let next = last
+            .map(|id| format!("after_queue={}&after_name={}", encoded(id.queue.as_str()), encoded(id.name.as_str())));
+        let leader = pulse.leader.as_ref().map(|incumbent| match pulse.leading() {
+            Some(member) => member.name(),
+            None => incumbent.candidate.to_string(),
+        });
+        let frame = Frame::new(&shared, &asker, "schedules", Some(&pulse));
+        let rows = rows.iter().map(|row| ScheduleLine::of(row, pulse.now)).collect();
+        Ok(html(&SchedulesPage { frame, rows, leader, next, is_first: after.is_none() }))
+    };
+    shown(&shared, &asker, "schedules", page).await
+}
+
+pub(super) async fn schedule(State(shared): State<Arc<Shared>>, asker: Asker) -> Response {
+    let page = async {
+        let timetable = timetable(&shared)?;
+        let id = entry_id(asker.query.get("queue"), asker.query.get("name"))?;
+        let Some(row) = shared.ask(timetable.find(&id, limits::FIRE_TIMES)).await? else {
+            return Err(PageError::Missing(format!("There is no schedule {id}.")));
+        };
+        let now = shared.ask(shared.connection.broker().now()).await?;
+        let fire = |at: &Timestamp| (instant(*at), machine_instant(*at), relative(*at, now));
+        let page = SchedulePage {
+            frame: Frame::new(&shared, &asker, "schedules", None),
+            line: ScheduleLine::of(&row, now),
+            policies: row.policies.clone(),
+            arguments: row.arguments.as_deref().map(readable_json).unwrap_or_default(),
+            added: instant(row.created_at),
+            fires: row.upcoming.iter().map(fire).collect(),
+        };
+        Ok(html(&page))
+    };
+    shown(&shared, &asker, "schedules", page).await
+}

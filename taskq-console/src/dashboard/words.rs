@@ -1,0 +1,165 @@
+//! Times, lengths of time and numbers as people read them.
+
+use std::time::Duration;
+
+use taskq_core::Timestamp;
+
+/// `2026-11-28 02:14:34`, by UTC.
+pub(super) fn instant(at: Timestamp) -> String {
+    let (year, month, day) = date(at.as_millis().div_euclid(86_400_000));
+    let second = at.as_millis().rem_euclid(86_400_000) / 1_000;
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
+}
+
+/// The same as machines read it.
+pub(super) fn machine_instant(at: Timestamp) -> String {
+    instant(at).replace(' ', "T") + "Z"
+}
+
+/// Year, month and day of a day after 1970, by the calendar of the Gregorian reform: eras of 400 years that begin in March.
+fn date(day: i64) -> (i64, i64, i64) {
+    let day = day + 719_468;
+    let (era, day_of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// How long, in the two largest units: `850 ms`, `4.2 s`, `3 m 20 s`, `2 d 4 h`.
+pub(super) fn length(length: Duration) -> String {
+    let (millis, seconds) = (length.as_millis(), length.as_secs());
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        _ if length.is_zero() => "0 ms".to_owned(),
+        _ if length < Duration::from_millis(1) => format!("{} µs", length.as_micros()),
+        _ if millis < 10 => format!("{:.1} ms", length.as_secs_f64() * 1_000.0),
+        _ if millis < 1_000 => format!("{millis} ms"),
+        _ if seconds < 10 => format!("{:.1} s", millis as f64 / 1_000.0),
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} m {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} m"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+/// How long ago or ahead: `4 s ago`, `in 3 m 20 s`.
+pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
+    // Tenths flicker from one look to the next and tell nothing.
+    let whole = |distance: Duration| length(Duration::from_secs(distance.as_secs()));
+    match at.as_millis() - now.as_millis() {
+        -999..=999 => "now".to_owned(),
+        ahead if ahead > 0 => format!("in {}", whole(at.since(now))),
+        _ => format!("{} ago", whole(now.since(at))),
+    }
+}
+
+/// `12,345`.
+pub(super) fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `850`, `12.3 k`, `1.05 M`: for the axis of a chart.
+pub(super) fn short_number(number: f64) -> String {
+    match number {
+        number if number >= 1e6 => format!("{} M", trimmed(number / 1e6)),
+        number if number >= 1e4 => format!("{} k", trimmed(number / 1e3)),
+        number => trimmed(number),
+    }
+}
+
+/// How often a second: `0`, `0.4`, `12.5`, `1,240`.
+pub(super) fn rate(per_second: f64) -> String {
+    match per_second {
+        rate if rate >= 100.0 => number(rate.round() as u64),
+        rate => trimmed(rate),
+    }
+}
+
+fn trimmed(number: f64) -> String {
+    let text = match number {
+        number if number >= 100.0 => format!("{number:.0}"),
+        number if number >= 10.0 => format!("{number:.1}"),
+        number => format!("{number:.2}"),
+    };
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// `1 task`, `3 tasks`.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{} {what}s", number(count)),
+    }
+}
+
+/// The beginning of a text, in one line.
+pub(super) fn preview(text: &str, characters: usize) -> String {
+    let mut shown: String = text.chars().take(characters).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_told_by_utc_in_all_years() {
+        for (millis, text) in [
+            (0, "1970-01-01 00:00:00"),
+            (951_782_399_999, "2000-02-28 23:59:59"),
+            (951_782_400_000, "2000-02-29 00:00:00"),
+            (1_795_832_074_000, "2026-11-28 02:14:34"),
+            (4_107_542_400_000, "2100-03-01 00:00:00"),
+            (-1, "1969-12-31 23:59:59"),
+        ] {
+            assert_eq!(instant(Timestamp::from_millis(millis)), text);
+        }
+        // However wrong a time is, it is told.
+        for millis in [i64::MIN, i64::MAX] {
+            assert!(!instant(Timestamp::from_millis(millis)).is_empty());
+        }
+    }
+
+    #[test]
+    fn lengths_have_the_two_largest_units() {
+        for (millis, text) in [
+            (0, "0 ms"),
+            (7, "7.0 ms"),
+            (850, "850 ms"),
+            (4_200, "4.2 s"),
+            (42_000, "42 s"),
+            (200_000, "3 m 20 s"),
+            (7_260_000, "2 h 1 m"),
+            (187_200_000, "2 d 4 h"),
+        ] {
+            assert_eq!(length(Duration::from_millis(millis)), text);
+        }
+        let now = Timestamp::from_millis(1_000_000);
+        assert_eq!(relative(Timestamp::from_millis(995_700), now), "4.0 s ago");
+        assert_eq!(relative(now, now), "now");
+    }
+
+    #[test]
+    fn numbers_have_groups_and_rates_few_digits() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0.0, 0.4, 12.5, 1_240.4].map(rate), ["0", "0.4", "12.5", "1,240"]);
+        assert_eq!([20.0, 12_300.0, 1_050_000.0].map(short_number), ["20", "12.3 k", "1.05 M"]);
+    }
+}
