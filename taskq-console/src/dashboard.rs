@@ -50,7 +50,6 @@ mod sessions;
 mod status;
 mod throttle;
 mod timetable;
-mod words;
 
 use std::sync::Arc;
 

@@ -2,3 +2,11 @@
 
 #[cfg(feature = "dashboard")]
 pub mod dashboard;
+#[cfg(feature = "dashboard")]
+mod roll;
+#[cfg(feature = "dashboard")]
+mod search;
+#[cfg(feature = "dashboard")]
+mod why;
+#[cfg(feature = "dashboard")]
+mod words;

@@ -19,8 +19,8 @@ use super::{
     random::same,
     schedules::{entry_id, timetable},
     visitor::Visitor,
-    words::number,
 };
+use crate::words::number;
 
 /// Does what a form says, and goes back to where it was sent from.
 pub(super) async fn act(

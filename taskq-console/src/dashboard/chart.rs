@@ -4,10 +4,8 @@ use std::{collections::VecDeque, fmt::Write, time::Duration};
 
 use taskq_core::Timestamp;
 
-use super::{
-    limits,
-    words::{length, short_number},
-};
+use super::limits;
+use crate::words::{length, short_number};
 
 /// Width and height of a drawing; pages stretch it.
 const WIDTH: f64 = 600.0;

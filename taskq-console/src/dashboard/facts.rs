@@ -8,6 +8,8 @@ pub(super) struct Facts {
     pub(super) now: Timestamp,
     pub(super) view: TaskView,
     pub(super) logs: Vec<Line>,
+    /// Why it does not run, or what became of it.
+    pub(super) why: String,
 }
 
 /// What its body said.
@@ -19,16 +21,10 @@ pub(super) struct Line {
     pub(super) text: String,
 }
 
-impl Facts {
-    /// Why it does not run, in sentences; nothing if there is nothing to wonder about.
-    pub(super) fn why(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
-
 /// Asks the broker for it; `None` if there is no such task.
 pub(super) async fn gather(connection: &Connection, id: &TaskId) -> Result<Option<Facts>> {
     let Some(view) = connection.inspect().task(id).await? else { return Ok(None) };
     let now = connection.broker().now().await?;
-    Ok(Some(Facts { now, view, logs: Vec::new() }))
+    let why = crate::why::of(connection, &view, now).await?.text;
+    Ok(Some(Facts { now, view, logs: Vec::new(), why }))
 }

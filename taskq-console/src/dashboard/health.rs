@@ -11,8 +11,8 @@ use super::{
     page::{Asker, Frame, PageError, html, shown},
     pulse::Pulse,
     status::{Health, StatusRow},
-    words::{instant, length, machine_instant, relative},
 };
+use crate::words::{instant, length, machine_instant, relative};
 
 #[derive(Template)]
 #[template(path = "health.html")]
@@ -91,7 +91,7 @@ impl Board {
         let headline = match worst {
             None => "Nothing is watched".to_owned(),
             Some(Health::Healthy) => "Everything is healthy".to_owned(),
-            Some(_) => format!("{} not as it should be", super::words::counted(wrong as u64, "check")),
+            Some(_) => format!("{} not as it should be", crate::words::counted(wrong as u64, "check")),
         };
         Self {
             headline,

@@ -69,6 +69,9 @@ pub(super) const MAX_FORM: usize = 64 * 1024;
 /// Rows of a page of tasks or schedules.
 pub(super) const PAGE_ROWS: usize = 50;
 
+/// Tasks that a page with a filter looks at before it is shown: more take longer than people wait for a page.
+pub(super) const LOOK: u64 = 2_000;
+
 /// Rows of the first list on a page that has several.
 pub(super) const SHORT_ROWS: usize = 8;
 

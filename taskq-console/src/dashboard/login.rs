@@ -18,8 +18,8 @@ use super::{
     page::{Base, html},
     random::same,
     visitor::{COOKIE, Visitor, cookie, peer},
-    words::length,
 };
+use crate::words::length;
 
 #[derive(Template)]
 #[template(path = "login.html")]

@@ -23,8 +23,8 @@ pub(super) struct MemberRow {
 impl MemberRow {
     /// Reads what a member says, and what it has counted.
     pub(super) fn read(member: Member) -> (Self, Option<Figures>) {
-        let report = serde_json::from_str::<Report>(&member.report).ok();
-        let figures = figures(&member.report);
+        let report = Report::decode(&member.report);
+        let figures = report.as_ref().map(|report| report.figures.clone());
         let drain_asked = matches!(member.asked, Some(Request::Drain));
         (Self { id: member.id, seen_at: member.seen_at, report, drain_asked, flow: None }, figures)
     }
@@ -71,9 +71,4 @@ impl MemberRow {
 /// For how long a task has run at this moment.
 pub(super) fn running_for(task: &ReportedTask, seen_at: Timestamp, now: Timestamp) -> Duration {
     Duration::from_millis(task.for_ms) + now.since(seen_at)
-}
-
-fn figures(report: &str) -> Option<Figures> {
-    let value: serde_json::Value = serde_json::from_str(report).ok()?;
-    Figures::decode(value.get("figures")?.to_string().as_bytes()).ok()
 }

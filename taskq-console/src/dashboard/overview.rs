@@ -5,12 +5,13 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{extract::State, response::Response};
 
+use crate::words::{length, number, rate};
+
 use super::{
     Shared, limits,
     page::{Asker, Frame, html, shown},
     pulse::Pulse,
     queues::QueueLine,
-    words::{length, number, rate},
     workers::WorkerLine,
 };
 
@@ -87,7 +88,7 @@ impl Overview {
             figure(
                 "Running",
                 number(total.running),
-                format!("on {}", super::words::counted(pulse.workers() as u64, "worker")),
+                format!("on {}", crate::words::counted(pulse.workers() as u64, "worker")),
                 "/tasks?state=running",
                 "",
             ),

@@ -19,8 +19,8 @@ use super::{
     pulse::Pulse,
     random::digest,
     visitor::Visitor,
-    words::number,
 };
+use crate::words::number;
 
 /// Where the dashboard begins for browsers: empty, or a path without a slash at its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

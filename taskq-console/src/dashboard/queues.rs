@@ -11,8 +11,8 @@ use super::{
     fields::encoded,
     page::{Asker, Frame, PageError, html, shown},
     pulse::{Pulse, QueueRow},
-    words::{counted, length, number, rate, relative},
 };
+use crate::words::{counted, length, number, rate, relative};
 
 /// A queue in a list.
 pub(super) struct QueueLine {

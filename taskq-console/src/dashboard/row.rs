@@ -2,12 +2,8 @@
 
 use taskq_core::{Shelf, State, TaskView, Timestamp};
 
-use super::{
-    fields::encoded,
-    limits,
-    mask::short_json,
-    words::{counted, machine_instant, preview, relative},
-};
+use super::{fields::encoded, limits, mask::short_json};
+use crate::words::{counted, machine_instant, preview, relative};
 
 /// A task in a list.
 #[derive(Clone, Debug)]

@@ -13,8 +13,8 @@ use super::{
     mask::readable_json,
     page::{Asker, Frame, PageError, html, shown},
     timetable::{Timetable, TimetableRow},
-    words::{instant, machine_instant, relative},
 };
+use crate::words::{instant, machine_instant, relative};
 
 /// A schedule in a list.
 struct ScheduleLine {

@@ -17,8 +17,8 @@ use super::{
     mask::{MASK, is_secretive, readable_json},
     page::{Asker, Frame, PageError, html, shown},
     row::is_encrypted,
-    words::{instant, length, machine_instant, preview, relative},
 };
+use crate::words::{instant, length, machine_instant, preview, relative};
 
 #[derive(Template)]
 #[template(path = "task.html")]
@@ -44,7 +44,7 @@ struct Task {
     reason: Option<String>,
     queue: String,
     queue_link: String,
-    why: Vec<String>,
+    why: String,
     progress: Option<taskq_core::Progress>,
     worker: Option<(String, String)>,
     facts: Vec<(&'static str, String)>,
@@ -105,7 +105,7 @@ impl Task {
             reason: snapshot.reason.map(|reason| reason.to_string()),
             queue: view.id.queue.to_string(),
             queue_link: encoded(view.id.queue.as_str()),
-            why: facts.why(),
+            why: facts.why.clone(),
             progress: snapshot.progress.clone(),
             worker,
             facts: plain_facts(facts),
@@ -182,7 +182,7 @@ fn plain_facts(facts: &Facts) -> Vec<(&'static str, String)> {
         all.push(("Due", relative(due, now)));
     }
     if let Some(ahead) = view.ahead {
-        all.push(("Ahead of it", super::words::counted(ahead, "task")));
+        all.push(("Ahead of it", crate::words::counted(ahead, "task")));
     }
     all.push(("Failed attempts", view.snapshot.attempts.to_string()));
     if view.deliveries > 1 {

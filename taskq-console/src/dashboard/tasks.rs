@@ -12,9 +12,9 @@ use super::{
     page::{Asker, Frame, PageError, html, shown},
     pulse::Pulse,
     row::TaskRow,
-    search::{Filter, search},
-    words::number,
+    search::{filter, search},
 };
+use crate::words::number;
 
 /// The filters that a link to another page keeps.
 pub(super) const KEPT: [&str; 5] = ["queue", "state", "name", "tag", "text"];
@@ -79,7 +79,7 @@ pub(super) async fn list(shared: &Arc<Shared>, query: &Fields, pulse: &Pulse, sh
         "" => fullest(pulse, shelf),
         name => Some(QueueName::new(name)?),
     };
-    let filter = Filter::of(query);
+    let filter = filter(query);
     let after = Some(query.exact("after")).filter(|after| !after.is_empty()).map(|after| PageToken(after.to_owned()));
     let found = match &queue {
         Some(queue) => search(shared, queue, shelf, &filter, after.as_ref()).await?,
@@ -105,8 +105,8 @@ pub(super) async fn list(shared: &Arc<Shared>, query: &Fields, pulse: &Pulse, sh
     let rows: Vec<_> = found.tasks.iter().map(|view| TaskRow::of(view, pulse.now)).collect();
     let looked = match (filter.is_empty(), found.next.is_some()) {
         (true, _) => String::new(),
-        (false, true) => format!("{} looked at, more are behind", super::words::counted(found.looked, "task")),
-        (false, false) => format!("{} looked at, to the end", super::words::counted(found.looked, "task")),
+        (false, true) => format!("{} looked at, more are behind", crate::words::counted(found.looked, "task")),
+        (false, false) => format!("{} looked at, to the end", crate::words::counted(found.looked, "task")),
     };
     let mut queues: Vec<_> = pulse.names().map(ToString::to_string).collect();
     if !queue.is_empty() && !queues.contains(&queue) {

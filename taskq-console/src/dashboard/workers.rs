@@ -12,8 +12,8 @@ use super::{
     member::{MemberRow, running_for},
     page::{Asker, Frame, PageError, html, shown},
     pulse::Pulse,
-    words::{instant, length, number, rate, relative},
 };
+use crate::words::{instant, length, number, rate, relative};
 
 /// A process in a list.
 pub(super) struct WorkerLine {

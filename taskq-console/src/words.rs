@@ -5,14 +5,14 @@ use std::time::Duration;
 use taskq_core::Timestamp;
 
 /// `2026-11-28 02:14:34`, by UTC.
-pub(super) fn instant(at: Timestamp) -> String {
+pub(crate) fn instant(at: Timestamp) -> String {
     let (year, month, day) = date(at.as_millis().div_euclid(86_400_000));
     let second = at.as_millis().rem_euclid(86_400_000) / 1_000;
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
 }
 
 /// The same as machines read it.
-pub(super) fn machine_instant(at: Timestamp) -> String {
+pub(crate) fn machine_instant(at: Timestamp) -> String {
     instant(at).replace(' ', "T") + "Z"
 }
 
@@ -29,7 +29,7 @@ fn date(day: i64) -> (i64, i64, i64) {
 }
 
 /// How long, in the two largest units: `850 ms`, `4.2 s`, `3 m 20 s`, `2 d 4 h`.
-pub(super) fn length(length: Duration) -> String {
+pub(crate) fn length(length: Duration) -> String {
     let (millis, seconds) = (length.as_millis(), length.as_secs());
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
@@ -46,7 +46,7 @@ pub(super) fn length(length: Duration) -> String {
 }
 
 /// How long ago or ahead: `4 s ago`, `in 3 m 20 s`.
-pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
+pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     // Tenths flicker from one look to the next and tell nothing.
     let whole = |distance: Duration| length(Duration::from_secs(distance.as_secs()));
     match at.as_millis() - now.as_millis() {
@@ -57,7 +57,7 @@ pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// `12,345`.
-pub(super) fn number(number: u64) -> String {
+pub(crate) fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -70,7 +70,7 @@ pub(super) fn number(number: u64) -> String {
 }
 
 /// `850`, `12.3 k`, `1.05 M`: for the axis of a chart.
-pub(super) fn short_number(number: f64) -> String {
+pub(crate) fn short_number(number: f64) -> String {
     match number {
         number if number >= 1e6 => format!("{} M", trimmed(number / 1e6)),
         number if number >= 1e4 => format!("{} k", trimmed(number / 1e3)),
@@ -79,7 +79,7 @@ pub(super) fn short_number(number: f64) -> String {
 }
 
 /// How often a second: `0`, `0.4`, `12.5`, `1,240`.
-pub(super) fn rate(per_second: f64) -> String {
+pub(crate) fn rate(per_second: f64) -> String {
     match per_second {
         rate if rate >= 100.0 => number(rate.round() as u64),
         rate => trimmed(rate),
@@ -99,7 +99,7 @@ fn trimmed(number: f64) -> String {
 }
 
 /// `1 task`, `3 tasks`.
-pub(super) fn counted(count: u64, what: &str) -> String {
+pub(crate) fn counted(count: u64, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         count => format!("{} {what}s", number(count)),
@@ -107,7 +107,7 @@ pub(super) fn counted(count: u64, what: &str) -> String {
 }
 
 /// The beginning of a text, in one line.
-pub(super) fn preview(text: &str, characters: usize) -> String {
+pub(crate) fn preview(text: &str, characters: usize) -> String {
     let mut shown: String = text.chars().take(characters).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if shown.len() < text.len() {
         shown.push('…');

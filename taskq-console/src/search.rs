@@ -1,0 +1,74 @@
+//! Looks for tasks on one shelf, over a bounded part of it, and says how far it looked.
+
+use taskq_core::{Inspect, PageToken, QueueName, Result, Shelf, TaskView, Timestamp, limits};
+
+/// What a task has to be like. What is left empty is not asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    /// Part of the task's name.
+    pub(crate) name: String,
+    /// Part of one of its tags.
+    pub(crate) tag: String,
+    /// Part of its id, its arguments or one of its errors.
+    pub(crate) text: String,
+    /// Not accepted before this.
+    pub(crate) since: Option<Timestamp>,
+    /// Accepted before this.
+    pub(crate) until: Option<Timestamp>,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) tasks: Vec<TaskView>,
+    /// How many tasks were looked at.
+    pub(crate) looked: u64,
+    /// Where it goes on, unless the shelf is at its end.
+    pub(crate) next: Option<PageToken>,
+}
+
+impl Filter {
+    /// Whether everything fits.
+    pub(crate) fn is_empty(&self) -> bool {
+        let has_no_time = self.since.is_none() && self.until.is_none();
+        self.name.is_empty() && self.tag.is_empty() && self.text.is_empty() && has_no_time
+    }
+
+    /// Whether a task fits. One whose bytes do not decode fits only if everything does.
+    pub(crate) fn fits(&self, view: &TaskView) -> bool {
+        let Some(envelope) = &view.envelope else { return self.is_empty() };
+        let has_text = |text: &str| text.contains(&self.text);
+        let accepted_at = envelope.enqueued_at.or_else(|| view.id.key.made_at());
+        envelope.task.as_str().contains(&self.name)
+            && (self.tag.is_empty() || envelope.tags.iter().any(|tag| tag.contains(&self.tag)))
+            && self.since.is_none_or(|since| accepted_at.is_some_and(|at| at >= since))
+            && self.until.is_none_or(|until| accepted_at.is_some_and(|at| at < until))
+            && (self.text.is_empty()
+                || has_text(envelope.payload.as_str())
+                || has_text(&view.id.to_string())
+                || envelope.history.iter().any(|failed| has_text(&failed.error)))
+    }
+}
+
+/// At most `wanted` tasks that fit, among at most about `look` that are looked at.
+pub(crate) async fn search(
+    inspect: &dyn Inspect,
+    queue: &QueueName,
+    shelf: Shelf,
+    filter: &Filter,
+    after: Option<&PageToken>,
+    (wanted, look): (usize, u64),
+) -> Result<Found> {
+    let mut found = Found { next: after.cloned(), ..Found::default() };
+    loop {
+        // No more than there is room for: the next page begins behind the last task that was looked at.
+        let room = (wanted - found.tasks.len()).min(limits::MAX_PAGE);
+        let page = inspect.tasks(queue, shelf, found.next.as_ref(), room).await?;
+        found.looked += page.tasks.len() as u64;
+        found.tasks.extend(page.tasks.into_iter().filter(|view| filter.fits(view)));
+        found.next = page.next;
+        if found.next.is_none() || found.tasks.len() >= wanted || found.looked >= look {
+            return Ok(found);
+        }
+    }
+}
