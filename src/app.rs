@@ -4,6 +4,8 @@ mod check;
 mod enqueue;
 #[cfg(feature = "health")]
 mod health;
+#[cfg(feature = "cli")]
+mod manual;
 #[cfg(feature = "health")]
 mod monitor;
 #[cfg(feature = "metrics")]
@@ -102,6 +104,36 @@ enum Command {
     Health(health::HealthArgs),
     /// Lists the tasks, tests the broker, and explains where each configured value came from
     Check,
+    #[cfg(feature = "cli")]
+    #[command(flatten)]
+    Console(Box<taskq_console::commands::Command>),
+    /// Explains the configuration in force
+    #[cfg(feature = "cli")]
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Prints what makes a shell complete the commands
+    #[cfg(feature = "cli")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Writes manual pages into a folder, or prints the first one
+    #[cfg(feature = "cli")]
+    Man {
+        /// The folder, one page a command
+        folder: Option<PathBuf>,
+    },
+}
+
+#[cfg(feature = "cli")]
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Prints every setting with its value and where that came from
+    Explain {
+        /// Print JSON, one setting a line
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -190,6 +222,10 @@ impl<A: Send + Sync + 'static> App<A> {
     }
 
     async fn run(self, cli: Cli) -> Result<ExitCode, BoxError> {
+        #[cfg(feature = "cli")]
+        if let Some(printed) = manual::print(&cli.command)? {
+            return Ok(printed);
+        }
         let config = load(&cli.common)?;
         log_to_stderr(&config)?;
         match cli.command {
@@ -202,6 +238,19 @@ impl<A: Send + Sync + 'static> App<A> {
             #[cfg(feature = "health")]
             Command::Health(args) => health::run(&config, args).await,
             Command::Check => Ok(check::run(&config, AppType::of::<A>()).await),
+            #[cfg(feature = "cli")]
+            Command::Config(ConfigCommand::Explain { json }) => Ok(check::explain(&config, json)),
+            #[cfg(feature = "cli")]
+            Command::Console(command) => {
+                let done = command.run(&connect(&config).await?).await?;
+                Ok(match done {
+                    taskq_console::commands::Done::Well => ExitCode::SUCCESS,
+                    taskq_console::commands::Done::NotSo => ExitCode::FAILURE,
+                })
+            }
+            // Printed before anything was configured.
+            #[cfg(feature = "cli")]
+            Command::Completions { .. } | Command::Man { .. } => Ok(ExitCode::SUCCESS),
         }
     }
 

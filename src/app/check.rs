@@ -34,6 +34,18 @@ fn print_schedules(config: &Config) -> bool {
     report(entries.map(drop))
 }
 
+/// `config explain`: every setting, its value and where that came from.
+#[cfg(feature = "cli")]
+pub(super) fn explain(config: &Config, json: bool) -> ExitCode {
+    for (key, value, origin) in config.explain() {
+        match json {
+            true => say(serde_json::json!({"key": key, "value": value, "from": origin.to_string()})),
+            false => say(format_args!("{key} = {value}  ({origin})")),
+        }
+    }
+    ExitCode::SUCCESS
+}
+
 fn print_tasks(lent: AppType, config: &Config) -> bool {
     say("tasks");
     let mut tasks = Registration::linked();

@@ -17,10 +17,10 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use taskq_core::{
     Accepted, Author, CancelAnswer, CandidateId, Capabilities, Clock, Connection, Control, Counts, DeadLetter,
-    Document, DocumentId, DocumentName, Documents, EntryId, EntryName, Envelope, Error, ErrorKind, FencingToken, Fired,
-    Fleet, Incumbent, Inspect, Leader, Mark, Member, MemberId, PageToken, Progress, Purge, PurgeAnswer, QueueName,
-    QueueView, Renewal, Request, Result, Saved, Schedules, Shelf, Snapshot, Standing, StoredEntry, TaskId, TaskKey,
-    TaskPage, TaskView, Tick, Timestamp, Version, Written,
+    Document, DocumentId, DocumentName, Documents, EntryId, EntryName, Envelope, Error, ErrorKind, FencingToken,
+    Finding, Fired, Fleet, Incumbent, Inspect, Leader, Mark, Member, MemberId, PageToken, Progress, Purge, PurgeAnswer,
+    QueueName, QueueView, Renewal, Request, Result, Saved, Schedules, Shelf, Snapshot, Standing, StoredEntry, TaskId,
+    TaskKey, TaskPage, TaskView, Tick, Timestamp, Version, Written,
     broker::{BeatAnswer, Broker, ClaimAnswer, Claimed, Settled, Settlement, SweepAnswer},
     connection::Opener,
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
@@ -363,6 +363,10 @@ impl Inspect for Wire {
 
     async fn unique_holder(&self, queue: &QueueName, unique: &str) -> Result<Option<TaskKey>> {
         self.watch("look for a unique key in", self.recorder.inspect.unique_holder(queue, unique)).await
+    }
+
+    async fn examine(&self) -> Result<Vec<Finding>> {
+        self.watch("examine", self.recorder.inspect.examine()).await
     }
 
     async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use taskq_core::{
-    Accepted, CancelAnswer, Capabilities, Control, Counts, DeadLetter, Documents, Envelope, ErrorKind, Fleet, Inspect,
-    Leader, PageToken, Progress, Purge, PurgeAnswer, QueueName, QueueView, Result, Schedules, Shelf, Snapshot, TaskId,
-    TaskKey, TaskPage, TaskView, Timestamp,
+    Accepted, CancelAnswer, Capabilities, Control, Counts, DeadLetter, Documents, Envelope, ErrorKind, Finding, Fleet,
+    Inspect, Leader, PageToken, Progress, Purge, PurgeAnswer, QueueName, QueueView, Result, Schedules, Shelf, Snapshot,
+    TaskId, TaskKey, TaskPage, TaskView, Timestamp,
     broker::{BeatAnswer, Broker, ClaimAnswer, Claimed, Settled, Settlement, SweepAnswer},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
 };
@@ -174,6 +174,10 @@ impl Inspect for Recorder {
 
     async fn unique_holder(&self, queue: &QueueName, unique: &str) -> Result<Option<TaskKey>> {
         self.inspect.unique_holder(queue, unique).await
+    }
+
+    async fn examine(&self) -> Result<Vec<Finding>> {
+        self.inspect.examine().await
     }
 
     async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {

@@ -1,12 +1,14 @@
 //! taskq for the people who run it. It looks through the contracts of [`taskq_core`] and knows no broker.
 
+#[cfg(feature = "cli")]
+pub mod commands;
 #[cfg(feature = "dashboard")]
 pub mod dashboard;
-#[cfg(feature = "dashboard")]
+#[cfg(any(feature = "cli", feature = "dashboard"))]
 mod roll;
-#[cfg(feature = "dashboard")]
+#[cfg(any(feature = "cli", feature = "dashboard"))]
 mod search;
-#[cfg(feature = "dashboard")]
+#[cfg(any(feature = "cli", feature = "dashboard"))]
 mod why;
-#[cfg(feature = "dashboard")]
+#[cfg(any(feature = "cli", feature = "dashboard"))]
 mod words;

@@ -12,6 +12,7 @@ pub(crate) fn instant(at: Timestamp) -> String {
 }
 
 /// The same as machines read it.
+#[cfg(feature = "dashboard")]
 pub(crate) fn machine_instant(at: Timestamp) -> String {
     instant(at).replace(' ', "T") + "Z"
 }
@@ -70,6 +71,7 @@ pub(crate) fn number(number: u64) -> String {
 }
 
 /// `850`, `12.3 k`, `1.05 M`: for the axis of a chart.
+#[cfg(feature = "dashboard")]
 pub(crate) fn short_number(number: f64) -> String {
     match number {
         number if number >= 1e6 => format!("{} M", trimmed(number / 1e6)),
@@ -160,6 +162,7 @@ mod tests {
     fn numbers_have_groups_and_rates_few_digits() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0.0, 0.4, 12.5, 1_240.4].map(rate), ["0", "0.4", "12.5", "1,240"]);
+        #[cfg(feature = "dashboard")]
         assert_eq!([20.0, 12_300.0, 1_050_000.0].map(short_number), ["20", "12.3 k", "1.05 M"]);
     }
 }

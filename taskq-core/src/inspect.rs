@@ -45,6 +45,9 @@ pub trait Inspect: fmt::Debug + Send + Sync {
     /// The task that holds a unique key of a queue.
     async fn unique_holder(&self, queue: &QueueName, unique: &str) -> Result<Option<TaskKey>>;
 
+    /// What is to be known of the broker itself: its version, what survives, how fast it answers, each with a verdict.
+    async fn examine(&self) -> Result<Vec<Finding>>;
+
     /// Dead letters of a queue, oldest first, after `after` (the last of the page before).
     async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>>;
 }
@@ -183,6 +186,49 @@ pub struct QueueView {
     pub next_due: Option<Timestamp>,
     /// Workers with a living lease on it.
     pub workers: u64,
+}
+
+/// One thing that was looked at, and what is to be thought of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at.
+    pub what: String,
+    /// What was found.
+    pub found: String,
+    /// Whether that is as it should be.
+    pub verdict: Verdict,
+    /// What to do about it, if anything.
+    pub cure: Option<String>,
+}
+
+/// What is to be thought of a [`Finding`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is as it should be.
+    Good,
+    /// It may be meant so, and somebody should know.
+    Notable,
+    /// It costs tasks, or will.
+    Bad,
+}
+
+impl Finding {
+    /// Something as it should be.
+    pub fn good(what: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { what: what.into(), found: found.into(), verdict: Verdict::Good, cure: None }
+    }
+
+    /// The same, which somebody should know of.
+    #[must_use]
+    pub fn notable(self, cure: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Notable, cure: Some(cure.into()), ..self }
+    }
+
+    /// The same, which is bad.
+    #[must_use]
+    pub fn bad(self, cure: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Bad, cure: Some(cure.into()), ..self }
+    }
 }
 
 /// A task that will not run again by itself.

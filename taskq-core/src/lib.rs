@@ -54,7 +54,7 @@ pub use figures::Figures;
 pub use fleet::{Fleet, Member, MemberId, Report, Request};
 pub use handle::{TaskHandle, WaitError};
 pub use id::{KeyId, Namespace, QueueName, TaskId, TaskKey, TaskName, WorkerId};
-pub use inspect::{Counts, DeadLetter, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView};
+pub use inspect::{Counts, DeadLetter, Finding, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView, Verdict};
 pub use invocation::{AnyTask, Invocation, OnConflict, TaskOptions, Unique, UniqueUntil};
 pub use layer::{Attempt, Layer, Next, Outcome};
 pub use leader::{CandidateId, Elected, FencingToken, Incumbent, Leader, Renewal, Standing};

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use redis::Value;
 use taskq_core::{
-    Broker, Control, Counts, DeadLetter, Error, Inspect, PageToken, Purge, PurgeAnswer, QueueName, QueueView, Result,
-    Shelf, TaskId, TaskKey, TaskPage, TaskView, Timestamp, limits,
+    Broker, Control, Counts, DeadLetter, Error, Finding, Inspect, PageToken, Purge, PurgeAnswer, QueueName, QueueView,
+    Result, Shelf, TaskId, TaskKey, TaskPage, TaskView, Timestamp, limits,
 };
 
 use super::{
@@ -78,6 +78,10 @@ impl Inspect for RedisBroker {
             key if key.is_empty() => Ok(None),
             key => TaskKey::from_bytes(&key).map(Some),
         }
+    }
+
+    async fn examine(&self) -> Result<Vec<Finding>> {
+        self.examined().await
     }
 
     async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {

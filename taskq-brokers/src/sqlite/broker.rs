@@ -21,7 +21,7 @@ use taskq_core::{
 };
 
 use super::{
-    address::Address,
+    address::{Address, Synchronous},
     bell::{Bell, BellFolder},
     cancel, claim,
     enqueue::{self, Arrival},
@@ -48,6 +48,7 @@ pub(crate) struct SqliteBroker {
     waiting: Arc<Waiting>,
     bells: BellFolder,
     path: PathBuf,
+    synchronous: Synchronous,
     namespace: Namespace,
     clock: Clock,
 }
@@ -66,6 +67,7 @@ impl SqliteBroker {
             waiting,
             bells,
             path: address.path.clone(),
+            synchronous: address.synchronous,
             namespace: address.namespace.clone(),
             clock: clock.clone(),
         })
@@ -74,6 +76,11 @@ impl SqliteBroker {
     /// Whose tasks.
     pub(super) fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    /// The file, and when it waits for the disk.
+    pub(super) fn place(&self) -> (PathBuf, Synchronous) {
+        (self.path.clone(), self.synchronous)
     }
 
     pub(super) fn clock(&self) -> &Clock {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, params};
 use taskq_core::{
-    Counts, DeadLetter, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView,
+    Counts, DeadLetter, Finding, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView,
     clock::Timestamp,
     error::{ErrorKind, Result},
     id::{QueueName, TaskId, TaskKey},
@@ -11,7 +11,9 @@ use taskq_core::{
     state::DeadReason,
 };
 
-use super::{broker::SqliteBroker, claim::decode, failure::Failure, queue_row::QueueRow, shelves, step::Step};
+use super::{
+    broker::SqliteBroker, claim::decode, examine::examine, failure::Failure, queue_row::QueueRow, shelves, step::Step,
+};
 
 #[async_trait]
 impl Inspect for SqliteBroker {
@@ -48,6 +50,11 @@ impl Inspect for SqliteBroker {
     async fn unique_holder(&self, queue: &QueueName, unique: &str) -> Result<Option<TaskKey>> {
         let (name, unique) = (queue.clone(), unique.to_owned());
         self.look("look for unique key in", queue, move |step| shelves::unique_holder(step, &name, &unique)).await
+    }
+
+    async fn examine(&self) -> Result<Vec<Finding>> {
+        let (path, synchronous) = self.place();
+        self.look("examine", self.namespace(), move |step| examine(step, &path, synchronous)).await
     }
 
     async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {

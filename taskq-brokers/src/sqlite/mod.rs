@@ -29,6 +29,7 @@ mod control;
 mod documents;
 mod enqueue;
 mod entries;
+mod examine;
 mod failure;
 mod file;
 mod find;

@@ -33,7 +33,7 @@ use crate::{
     error::Result,
     fleet::{Fleet, Member, MemberId, Request, check_report},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
-    inspect::{Counts, DeadLetter, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView},
+    inspect::{Counts, DeadLetter, Finding, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView},
     leader::{CandidateId, FencingToken, Incumbent, Leader, Renewal, Standing},
     limits,
     schedules::{
@@ -380,6 +380,11 @@ impl Inspect for MemoryBroker {
 
     async fn unique_holder(&self, queue: &QueueName, unique: &str) -> Result<Option<TaskKey>> {
         Ok(self.look(queue, |queue, now| queue.unique_holder(now, unique)).flatten())
+    }
+
+    async fn examine(&self) -> Result<Vec<Finding>> {
+        let kept = Finding::good("what survives", "nothing: tasks are in the memory of this process");
+        Ok(vec![kept.notable("use sqlite:// or redis:// for tasks that must outlive it")])
     }
 
     async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
