@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use taskq_core::{Connection, QueueName, QueueView, Result, Timestamp, limits};
+use taskq_core::{Connection, Error, ErrorKind, QueueName, QueueView, Result, Timestamp, limits};
 use tokio::sync::Mutex;
 
 /// Queues that are asked for at once: enough to hide round trips.
@@ -56,6 +56,32 @@ impl Asked {
 }
 
 async fn ask(connection: &Connection) -> Result<Answers> {
+    let now = connection.broker().now().await?;
+    let (queues, left_out) = permitted(queues(connection).await)?;
+    #[cfg(feature = "health")]
+    let health = permitted(health(connection).await)?;
+    Ok(Answers {
+        is_up: true,
+        now,
+        queues,
+        left_out,
+        #[cfg(feature = "health")]
+        health,
+    })
+}
+
+/// What this program may not look at is left out: that is no trouble of the broker's.
+fn permitted<T: Default>(answer: Result<T>) -> Result<T> {
+    match answer {
+        Err(error) if error.kind() == ErrorKind::Refused => {
+            tracing::debug!(%error, "left out of the metrics");
+            Ok(T::default())
+        }
+        answer => answer,
+    }
+}
+
+async fn queues(connection: &Connection) -> Result<(Vec<(QueueName, QueueView)>, usize)> {
     let inspect = connection.inspect();
     let mut queues = inspect.queues().await?;
     queues.sort();
@@ -63,17 +89,9 @@ async fn ask(connection: &Connection) -> Result<Answers> {
     queues.truncate(limits::MAX_COUNTED_QUEUES);
     let views = queues.into_iter().map(async |queue| {
         let view = inspect.queue(&queue).await?;
-        Ok::<_, taskq_core::Error>((queue, view))
+        Ok::<_, Error>((queue, view))
     });
-    let queues = stream::iter(views).buffered(AT_ONCE).try_collect().await?;
-    Ok(Answers {
-        is_up: true,
-        now: connection.broker().now().await?,
-        queues,
-        left_out,
-        #[cfg(feature = "health")]
-        health: health(connection).await?,
-    })
+    Ok((stream::iter(views).buffered(AT_ONCE).try_collect().await?, left_out))
 }
 
 #[cfg(feature = "health")]

@@ -131,7 +131,7 @@ families! {
         "How many attempts were settled in one call.";
 
     BROKER_UP = Gauge "taskq_broker_up" ()
-        "1 if the broker told in time how its queues are.";
+        "1 if the broker answered in time when it was asked how its queues are.";
     BROKER_ERRORS = Counter "taskq_broker_errors" ()
         "Broker calls of workers and clients that failed; most of them were repeated.";
     BROKER_RECONNECTS = Counter "taskq_broker_reconnects" ()
