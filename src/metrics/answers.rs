@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use taskq_core::{Connection, Counts, QueueName, Result, limits};
+use taskq_core::{Connection, Error, ErrorKind, QueueName, QueueView, Result, Timestamp, limits};
 use tokio::sync::Mutex;
 
 /// Queues that are asked for at once: enough to hide round trips.
@@ -18,7 +18,9 @@ pub(super) struct Asked(Mutex<Option<(Duration, Answers)>>);
 pub(super) struct Answers {
     /// Whether it answered in time.
     pub(super) is_up: bool,
-    pub(super) depths: Vec<(QueueName, Counts)>,
+    /// The broker's time then.
+    pub(super) now: Timestamp,
+    pub(super) queues: Vec<(QueueName, QueueView)>,
     /// Queues that were not asked for.
     pub(super) left_out: usize,
     /// Health checks by how their targets are, if there are any.
@@ -54,23 +56,42 @@ impl Asked {
 }
 
 async fn ask(connection: &Connection) -> Result<Answers> {
+    let now = connection.broker().now().await?;
+    let (queues, left_out) = permitted(queues(connection).await)?;
+    #[cfg(feature = "health")]
+    let health = permitted(health(connection).await)?;
+    Ok(Answers {
+        is_up: true,
+        now,
+        queues,
+        left_out,
+        #[cfg(feature = "health")]
+        health,
+    })
+}
+
+/// What this program may not look at is left out: that is no trouble of the broker's.
+fn permitted<T: Default>(answer: Result<T>) -> Result<T> {
+    match answer {
+        Err(error) if error.kind() == ErrorKind::Refused => {
+            tracing::debug!(%error, "left out of the metrics");
+            Ok(T::default())
+        }
+        answer => answer,
+    }
+}
+
+async fn queues(connection: &Connection) -> Result<(Vec<(QueueName, QueueView)>, usize)> {
     let inspect = connection.inspect();
     let mut queues = inspect.queues().await?;
     queues.sort();
     let left_out = queues.len().saturating_sub(limits::MAX_COUNTED_QUEUES);
     queues.truncate(limits::MAX_COUNTED_QUEUES);
-    let counts = queues.into_iter().map(async |queue| {
-        let counts = inspect.counts(&queue).await?;
-        Ok::<_, taskq_core::Error>((queue, counts))
+    let views = queues.into_iter().map(async |queue| {
+        let view = inspect.queue(&queue).await?;
+        Ok::<_, Error>((queue, view))
     });
-    let depths = stream::iter(counts).buffered(AT_ONCE).try_collect().await?;
-    Ok(Answers {
-        is_up: true,
-        depths,
-        left_out,
-        #[cfg(feature = "health")]
-        health: health(connection).await?,
-    })
+    Ok((stream::iter(views).buffered(AT_ONCE).try_collect().await?, left_out))
 }
 
 #[cfg(feature = "health")]

@@ -131,13 +131,19 @@ families! {
         "How many attempts were settled in one call.";
 
     BROKER_UP = Gauge "taskq_broker_up" ()
-        "1 if the broker told in time how its queues are.";
+        "1 if the broker answered in time when it was asked how its queues are.";
     BROKER_ERRORS = Counter "taskq_broker_errors" ()
         "Broker calls of workers and clients that failed; most of them were repeated.";
     BROKER_RECONNECTS = Counter "taskq_broker_reconnects" ()
         "How often the way to the broker was opened again after it had broken.";
     DEPTH = Gauge "taskq_queue_depth" ("queue", "state")
         "Tasks of a queue, by state. Every process tells the same: take the max, not the sum.";
+    OLDEST = Gauge "taskq_queue_oldest_ready_seconds" ["seconds"] ("queue")
+        "How long that ready task has waited which has waited longest, of those that start next. Take the max.";
+    QUEUE_WORKERS = Gauge "taskq_queue_workers" ("queue")
+        "Workers with a living lease on a queue, by the broker. Take the max.";
+    QUEUE_PAUSED = Gauge "taskq_queue_paused" ("queue")
+        "1 if a queue is paused. Take the max.";
     QUEUES_LEFT_OUT = Gauge "taskq_queues_left_out" ()
         "Queues of the broker whose depth is not told, since there are too many.";
 

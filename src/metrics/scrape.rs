@@ -1,6 +1,6 @@
 //! Everything that one scrape tells, and how it becomes text.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use prometheus_client::{
     collector::Collector,
@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Unit,
 };
 use taskq_core::{
-    Counts, State,
+    QueueView, Shelf,
     figures::{Figures, Histogram, QueueFigures, Scale, Sizes, TaskFigures, Times},
 };
 
@@ -94,13 +94,28 @@ impl Scrape {
             return Ok(());
         }
         out.begin(family::DEPTH, |encoder| {
-            for (queue, counts) in &answers.depths {
-                for (state, count) in by_state(counts) {
-                    gauge_of(encoder, &[("queue", queue.as_str()), ("state", state.as_str())], count)?;
+            for (queue, view) in &answers.queues {
+                for shelf in Shelf::ALL {
+                    let labels = [("queue", queue.as_str()), ("state", shelf.state().as_str())];
+                    gauge_of(encoder, &labels, view.counts.on(shelf))?;
                 }
             }
             Ok(())
         })?;
+        out.begin(family::OLDEST, |encoder| {
+            for (queue, view) in &answers.queues {
+                // Nothing is told of tasks whose envelopes do not tell.
+                let age = match (view.counts.ready, view.oldest_ready) {
+                    (0, _) => Duration::ZERO,
+                    (_, Some(since)) => answers.now.since(since),
+                    (_, None) => continue,
+                };
+                encoder.encode_family(&[("queue", queue.as_str())])?.encode_gauge(&age.as_secs_f64())?;
+            }
+            Ok(())
+        })?;
+        out.by_view(family::QUEUE_WORKERS, answers, |view| view.workers)?;
+        out.by_view(family::QUEUE_PAUSED, answers, |view| u64::from(view.paused_at.is_some()))?;
         out.alone(family::QUEUES_LEFT_OUT, answers.left_out as u64)?;
         #[cfg(feature = "health")]
         if !answers.health.is_empty() {
@@ -126,18 +141,6 @@ fn encode_scheduler(out: &mut Out<'_>, scheduler: &taskq_scheduler::Pulse) -> fm
     out.alone(family::MISFIRES, tally.misfired)?;
     out.alone(family::SCHEDULER_FENCED, tally.fenced)?;
     out.alone(family::SCHEDULER_ERRORS, tally.broker_errors)
-}
-
-/// How many tasks are in which state.
-pub(super) fn by_state(counts: &Counts) -> [(State, u64); 5] {
-    let Counts { ready, scheduled, retrying, running, dead, .. } = *counts;
-    [
-        (State::Ready, ready),
-        (State::Scheduled, scheduled),
-        (State::Retrying, retrying),
-        (State::Running, running),
-        (State::Dead, dead),
-    ]
 }
 
 /// Every task of every queue.
@@ -215,6 +218,13 @@ impl Out<'_> {
     fn gauge<'l>(&mut self, family: Family, values: impl IntoIterator<Item = (Labels<'l>, u64)>) -> fmt::Result {
         self.begin(family, |encoder| {
             values.into_iter().try_for_each(|(labels, value)| gauge_of(encoder, labels, value))
+        })
+    }
+
+    fn by_view(&mut self, family: Family, answers: &Answers, value: fn(&QueueView) -> u64) -> fmt::Result {
+        self.begin(family, |encoder| {
+            let mut queues = answers.queues.iter();
+            queues.try_for_each(|(queue, view)| gauge_of(encoder, &[("queue", queue.as_str())], value(view)))
         })
     }
 

@@ -27,7 +27,11 @@ pub type Opener = Arc<dyn Fn() -> BoxFuture<'static, Result<Connection>> + Send 
 
 /// An open broker. Cheap to clone; all clones share one connection.
 #[derive(Clone)]
-pub struct Connection {
+pub struct Connection(Arc<Parts>);
+
+/// What a connection is made of. Behind one pointer, since every handle of every task has a clone of it.
+#[derive(Clone)]
+struct Parts {
     broker: Arc<dyn Broker>,
     leader: Arc<dyn Leader>,
     schedules: Arc<dyn Schedules>,
@@ -55,7 +59,7 @@ impl Connection {
     where
         B: Broker + Leader + Schedules + Documents + Fleet + Inspect + Control + 'static,
     {
-        Self {
+        Self(Arc::new(Parts {
             broker: broker.clone(),
             leader: broker.clone(),
             schedules: broker.clone(),
@@ -71,7 +75,12 @@ impl Connection {
             keys: None,
             durability: Durability::default(),
             meter: Arc::default(),
-        }
+        }))
+    }
+
+    /// The same connection, of which something is different.
+    fn changed(self, change: impl FnOnce(Parts) -> Parts) -> Self {
+        Self(Arc::new(change(Arc::unwrap_or_clone(self.0))))
     }
 
     /// The same connection with keys: its clients seal what they enqueue, its workers open what they run.
@@ -79,34 +88,34 @@ impl Connection {
     /// Give every connection that enqueues, runs or waits for the same tasks the keys that it needs.
     #[must_use]
     pub fn with_keys(self, keys: impl Keys + 'static) -> Self {
-        Self { keys: Some(Arc::new(keys)), ..self }
+        self.changed(|parts| Parts { keys: Some(Arc::new(keys)), ..parts })
     }
 
     /// The same connection, whose clients acknowledge an enqueue only when it is that safe.
     #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {
-        Self { durability, ..self }
+        self.changed(|parts| Parts { durability, ..parts })
     }
 
     /// How safe a task is when its enqueueing returns, unless a client or an invocation says otherwise.
     pub fn durability(&self) -> Durability {
-        self.durability
+        self.0.durability
     }
 
     /// What seals and opens on this connection, if anything does.
     pub fn keys(&self) -> Option<&dyn Keys> {
-        self.keys.as_deref()
+        self.0.keys.as_deref()
     }
 
     pub(crate) fn with_memory(self, broker: Arc<MemoryBroker>) -> Self {
-        Self { memory: Some(broker), ..self }
+        self.changed(|parts| Parts { memory: Some(broker), ..parts })
     }
 
     /// The same connection, on which a bug is planted in clients and workers.
     #[doc(hidden)]
     #[must_use]
     pub fn with_bug(self, planted: Planted) -> Self {
-        Self { planted, ..self }
+        self.changed(|parts| Parts { planted, ..parts })
     }
 
     /// The same broker as a process with this clock uses it, whose calls about schedules and documents go this way. For
@@ -114,20 +123,26 @@ impl Connection {
     #[doc(hidden)]
     #[must_use]
     pub fn through<W: Leader + Schedules + Documents + 'static>(&self, clock: Clock, way: Arc<W>) -> Self {
-        let same = Self { clock, leader: way.clone(), schedules: way.clone(), documents: way, ..self.clone() };
+        let same = self.clone().changed(|parts| Parts {
+            clock,
+            leader: way.clone(),
+            schedules: way.clone(),
+            documents: way,
+            ..parts
+        });
         let again = same.clone();
         let opener: Opener = Arc::new(move || Box::pin(std::future::ready(Ok(again.clone()))));
-        Self { opener, ..same }
+        same.changed(|parts| Parts { opener, ..parts })
     }
 
     /// The bug that is planted in clients and workers.
     #[doc(hidden)]
     pub fn planted(&self) -> Planted {
-        self.planted
+        self.0.planted
     }
 
     pub(crate) fn memory(&self) -> Option<&MemoryBroker> {
-        self.memory.as_deref()
+        self.0.memory.as_deref()
     }
 
     /// A client on it.
@@ -137,70 +152,72 @@ impl Connection {
 
     /// The broker itself, for workers.
     pub fn broker(&self) -> &Arc<dyn Broker> {
-        &self.broker
+        &self.0.broker
     }
 
     /// Decides which scheduler leads.
     pub fn leader(&self) -> &Arc<dyn Leader> {
-        &self.leader
+        &self.0.leader
     }
 
     /// Keeps the entries of schedulers.
     pub fn schedules(&self) -> &Arc<dyn Schedules> {
-        &self.schedules
+        &self.0.schedules
     }
 
     /// Keeps small texts of programs.
     pub fn documents(&self) -> &Arc<dyn Documents> {
-        &self.documents
+        &self.0.documents
     }
 
     /// Keeps the reports of workers and schedulers.
     pub fn fleet(&self) -> &Arc<dyn Fleet> {
-        &self.fleet
+        &self.0.fleet
     }
 
     /// Reads what the broker holds.
     pub fn inspect(&self) -> &Arc<dyn Inspect> {
-        &self.inspect
+        &self.0.inspect
     }
 
     /// Changes what the broker holds, for operators.
     pub fn control(&self) -> &Arc<dyn Control> {
-        &self.control
+        &self.0.control
     }
 
     pub(crate) fn meter(&self) -> &Meter {
-        &self.meter
+        &self.0.meter
     }
 
     /// What its clients have counted since it was opened: what they enqueued, by queue, broker calls that failed, and how
     /// often the way to the broker was opened again. All clones of a connection count together. What a worker on it counts
     /// is not in it.
     pub fn figures(&self) -> Figures {
-        let mut figures = self.meter.figures();
-        figures.reconnects = self.broker.reconnects();
+        let mut figures = self.0.meter.figures();
+        figures.reconnects = self.0.broker.reconnects();
         figures
     }
 
     /// The clock that everything on this connection uses.
     pub fn clock(&self) -> &Clock {
-        &self.clock
+        &self.0.clock
     }
 
     /// Where the broker is, without secrets.
     pub fn address(&self) -> &str {
-        &self.address
+        &self.0.address
     }
 
     /// Opens the same broker again, on connections of its own: the heartbeat must not queue behind anything.
     pub async fn open_another(&self) -> Result<Self> {
-        Ok(Self { keys: self.keys.clone(), durability: self.durability, ..(self.opener)().await? })
+        let (keys, durability) = (self.0.keys.clone(), self.durability());
+        let another = (self.0.opener)().await?;
+        Ok(another.changed(|parts| Parts { keys, durability, ..parts }))
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Connection").field("address", &self.0.address).finish_non_exhaustive()
     }
 }
