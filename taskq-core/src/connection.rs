@@ -17,7 +17,9 @@ use crate::{
     fleet::Fleet,
     inspect::Inspect,
     leader::Leader,
+    logs::Logs,
     meter::Meter,
+    propagator::Propagator,
     schedules::Schedules,
     seal::Keys,
 };
@@ -33,6 +35,7 @@ pub struct Connection {
     schedules: Arc<dyn Schedules>,
     documents: Arc<dyn Documents>,
     fleet: Arc<dyn Fleet>,
+    logs: Arc<dyn Logs>,
     inspect: Arc<dyn Inspect>,
     control: Arc<dyn Control>,
     opener: Opener,
@@ -42,18 +45,19 @@ pub struct Connection {
     memory: Option<Arc<MemoryBroker>>,
     planted: Planted,
     keys: Option<Arc<dyn Keys>>,
+    propagator: Option<Arc<dyn Propagator>>,
     durability: Durability,
     /// What its clients count.
     meter: Arc<Meter>,
 }
 
 impl Connection {
-    /// A connection to what implements the seven contracts.
+    /// A connection to what implements the eight contracts.
     ///
     /// `address` is shown in errors and logs, so it holds no secret. `opener` opens the same again.
     pub fn new<B>(broker: Arc<B>, address: impl Into<Arc<str>>, clock: Clock, opener: Opener) -> Self
     where
-        B: Broker + Leader + Schedules + Documents + Fleet + Inspect + Control + 'static,
+        B: Broker + Leader + Schedules + Documents + Fleet + Logs + Inspect + Control + 'static,
     {
         Self {
             broker: broker.clone(),
@@ -61,6 +65,7 @@ impl Connection {
             schedules: broker.clone(),
             documents: broker.clone(),
             fleet: broker.clone(),
+            logs: broker.clone(),
             inspect: broker.clone(),
             control: broker,
             opener,
@@ -69,6 +74,7 @@ impl Connection {
             memory: None,
             planted: Planted::default(),
             keys: None,
+            propagator: None,
             durability: Durability::default(),
             meter: Arc::default(),
         }
@@ -80,6 +86,19 @@ impl Connection {
     #[must_use]
     pub fn with_keys(self, keys: impl Keys + 'static) -> Self {
         Self { keys: Some(Arc::new(keys)), ..self }
+    }
+
+    /// The same connection, whose tasks carry the context of traces from whoever enqueues to whoever runs them.
+    ///
+    /// Give it to the connections of both.
+    #[must_use]
+    pub fn with_propagator(self, propagator: impl Propagator + 'static) -> Self {
+        Self { propagator: Some(Arc::new(propagator)), ..self }
+    }
+
+    /// What carries the context of traces on this connection, if anything does.
+    pub fn propagator(&self) -> Option<&dyn Propagator> {
+        self.propagator.as_deref()
     }
 
     /// The same connection, whose clients acknowledge an enqueue only when it is that safe.
@@ -160,6 +179,11 @@ impl Connection {
         &self.fleet
     }
 
+    /// Keeps what tasks say while they run.
+    pub fn logs(&self) -> &Arc<dyn Logs> {
+        &self.logs
+    }
+
     /// Reads what the broker holds.
     pub fn inspect(&self) -> &Arc<dyn Inspect> {
         &self.inspect
@@ -195,7 +219,8 @@ impl Connection {
 
     /// Opens the same broker again, on connections of its own: the heartbeat must not queue behind anything.
     pub async fn open_another(&self) -> Result<Self> {
-        Ok(Self { keys: self.keys.clone(), durability: self.durability, ..(self.opener)().await? })
+        let again = (self.opener)().await?;
+        Ok(Self { keys: self.keys.clone(), propagator: self.propagator.clone(), durability: self.durability, ..again })
     }
 }
 
