@@ -15,6 +15,8 @@ pub mod app;
 pub mod config;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(feature = "otel")]
+pub mod otel;
 pub mod testing;
 
 pub use taskq_macros::task;
@@ -79,6 +81,11 @@ pub mod __private {
 #[cfg(doctest)]
 #[doc = include_str!("../taskq-macros/src/task.md")]
 pub mod task_documentation {}
+
+/// Compiles the examples of the document about traces and logs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/traces.md")]
+pub mod traces_documentation {}
 
 /// Compiles the examples of the document about security.
 #[cfg(all(doctest, feature = "seal"))]
