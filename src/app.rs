@@ -16,10 +16,11 @@ mod probes;
 mod schedule;
 #[cfg(feature = "scheduler")]
 mod scheduler;
+mod telemetry;
 #[cfg(feature = "scheduler")]
 mod watch;
 
-use std::{future::Future, io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{future::Future, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use futures_util::future::BoxFuture;
@@ -30,6 +31,7 @@ use taskq_worker::{Worker, WorkerBuilder};
 
 use crate::config::Config;
 use probes::Pulses;
+use telemetry::Telemetry;
 #[cfg(feature = "scheduler")]
 use watch::{Followers, Watch};
 
@@ -227,7 +229,13 @@ impl<A: Send + Sync + 'static> App<A> {
             return Ok(printed);
         }
         let config = load(&cli.common)?;
-        log_to_stderr(&config)?;
+        let telemetry = Telemetry::start(&config)?;
+        let code = self.obey(cli, config).await;
+        telemetry.end().await;
+        code
+    }
+
+    async fn obey(self, cli: Cli, config: Config) -> Result<ExitCode, BoxError> {
         match cli.command {
             Command::Worker(args) => self.work(&cli.common, config, args).await.map(|()| ExitCode::SUCCESS),
             #[cfg(feature = "scheduler")]
@@ -384,17 +392,6 @@ fn configured(worker: WorkerBuilder, config: &Config, queues: Vec<(String, usize
         };
     }
     worker
-}
-
-/// Logs go to standard error: standard output is for results.
-fn log_to_stderr(config: &Config) -> Result<(), BoxError> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter)?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Colours are for people: not in a pipe or a file.
-    let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
-    // A program that has set its own subscriber keeps it.
-    drop(subscriber.try_init());
-    Ok(())
 }
 
 impl<A> std::fmt::Debug for App<A> {

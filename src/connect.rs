@@ -27,6 +27,13 @@ pub async fn connect(url: &str) -> Result<Connection> {
 /// # Errors
 /// As [`connect`].
 pub async fn connect_with(url: &str, clock: Clock) -> Result<Connection> {
+    let connection = open(url, clock).await?;
+    #[cfg(feature = "otel")]
+    let connection = connection.with_propagator(crate::otel::TraceContext);
+    Ok(connection)
+}
+
+async fn open(url: &str, clock: Clock) -> Result<Connection> {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
     match scheme {
         "memory" => Ok(memory::connect(clock)),

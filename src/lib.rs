@@ -15,6 +15,8 @@ pub mod app;
 pub mod config;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(feature = "otel")]
+pub mod otel;
 pub mod testing;
 
 pub use taskq_macros::task;
@@ -22,15 +24,17 @@ pub use taskq_macros::task;
 pub use connect::{connect, connect_with};
 #[cfg(feature = "health")]
 pub use engines::observer;
+#[doc(inline)]
+pub use taskq_core::propagator;
 #[cfg(feature = "seal")]
 pub use taskq_core::seal::{EncryptionKey, KeyBytes, KeyRing, SigningKey, VerifyingKey};
 pub use taskq_core::{
     Accepted, AnyTask, Attempt, BoxError, BulkError, CancelAnswer, Capabilities, Client, Clock, Connection, Context,
     ControlExt, Counts, DeadLetter, DeadReason, Document, DocumentId, DocumentName, Documents, Durability, Error,
-    ErrorKind, FailedAttempt, Figures, Invocation, KeyId, Keys, Layer, Next, OnConflict, Outcome, Payload, Progress,
-    Purge, PurgeAnswer, QueueName, Registration, Result, Retry, Saved, Snapshot, State, Task, TaskError, TaskErrorKind,
-    TaskHandle, TaskId, TaskKey, TaskName, TaskOptions, TaskResult, Timestamp, Unique, UniqueUntil, Version, WaitError,
-    WorkerId, figures, limits,
+    ErrorKind, FailedAttempt, Figures, Invocation, KeyId, Keys, Layer, LogLevel, LogLine, Logs, Next, OnConflict,
+    Outcome, Payload, Progress, Purge, PurgeAnswer, QueueName, Registration, Result, Retry, Saved, Snapshot, State,
+    Task, TaskError, TaskErrorKind, TaskHandle, TaskId, TaskKey, TaskName, TaskOptions, TaskResult, Timestamp, Unique,
+    UniqueUntil, Version, WaitError, WorkerId, figures, limits,
 };
 #[cfg(feature = "scheduler")]
 pub use taskq_scheduler as scheduler;
@@ -77,6 +81,11 @@ pub mod __private {
 #[cfg(doctest)]
 #[doc = include_str!("../taskq-macros/src/task.md")]
 pub mod task_documentation {}
+
+/// Compiles the examples of the document about traces and logs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/traces.md")]
+pub mod traces_documentation {}
 
 /// Compiles the examples of the document about security.
 #[cfg(all(doctest, feature = "seal"))]

@@ -27,6 +27,12 @@ async fn held() -> u32 {
     RUNS.fetch_add(1, Ordering::SeqCst) + 1
 }
 
+#[task]
+async fn talks(ctx: &Context) {
+    ctx.log("one");
+    ctx.log("two");
+}
+
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
@@ -88,4 +94,24 @@ async fn rights_that_are_taken_away_while_a_body_runs_cost_no_result_and_no_atte
     worker.drain();
     let tally = worker.ended().await;
     assert_eq!((tally.retried, tally.dead, RUNS.load(Ordering::SeqCst)), (0, 0, 1), "{tally:?}");
+}
+
+/// What is lost is counted, and is no trouble of the task.
+#[tokio::test]
+async fn a_broker_that_takes_no_log_lines_fails_no_task() {
+    let server = RedisServer::builder().user("shop", "pw", "~* &* +@all -lindex").start();
+    let connection = taskq::connect(&server.url()).await.expect("opens");
+    let worker = Worker::builder(connection.clone()).queue("default", 2).tasks(taskq::tasks![talks]);
+    let worker = worker.start().await.expect("starts");
+    let handle = connection.client().enqueue(talks::with()).await.expect("enqueues");
+    handle.wait(BOUND).await.expect("succeeds");
+    until("the count", || worker.tally().log_lines_lost == 2).await;
+    assert_eq!(worker.readiness(), Readiness::Ready);
+    server.command(&["ACL", "SETUSER", "shop", "+lindex"]);
+    let handle = connection.client().enqueue(talks::with()).await.expect("enqueues");
+    handle.wait(BOUND).await.expect("succeeds");
+    worker.drain();
+    let tally = worker.ended().await;
+    assert_eq!((tally.log_lines_lost, tally.succeeded, tally.retried), (2, 2, 0));
+    assert_eq!(handle.log_lines().await.expect("answers").len(), 2);
 }

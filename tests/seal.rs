@@ -8,11 +8,13 @@ use std::{
     time::Duration,
 };
 
+use taskq::propagator::{Processing, Propagator, Sending};
 use taskq::{
     Connection, DeadReason, EncryptionKey, ErrorKind, KeyBytes, KeyRing, Keys, QueueName, SigningKey, State,
     WorkerHandle, prelude::*,
 };
 use taskq_core::{Envelope, broker::Accepted, id::BatchId};
+use tracing::Span;
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -289,4 +291,40 @@ async fn what_is_too_large_or_too_deep_is_refused_by_name_with_the_cure() {
         }
         other => panic!("expected a dead letter, got {other:?}"),
     }
+}
+
+/// Says always the same.
+#[derive(Debug)]
+struct SameTrace;
+
+impl Propagator for SameTrace {
+    fn sends(&self, _: &Span, _: &Sending<'_>) {}
+
+    fn counts(&self, _: &Span, _: usize) {}
+
+    fn headers(&self, _: &Span) -> Vec<(&'static str, String)> {
+        vec![("traceparent", "00-1".to_owned())]
+    }
+
+    fn processes(&self, _: &Span, _: &Processing<'_>) {}
+
+    fn failed(&self, _: &Span, _: &str, _: &str) {}
+}
+
+#[task]
+async fn traces(ctx: &Context<Ran>) -> Option<String> {
+    ctx.headers().get("traceparent").cloned()
+}
+
+#[tokio::test]
+async fn the_context_of_a_trace_is_signed_with_the_task() {
+    let (connection, worker, _) = worker(strict()).await;
+    let client = connection.with_keys(strict()).with_propagator(SameTrace).client();
+    let lone = client.enqueue(traces::with()).await.expect("enqueues");
+    let many = client.enqueue_all((0..2).map(|_| traces::with())).await.expect("enqueues");
+    for handle in many.into_iter().chain([lone]) {
+        assert_eq!(handle.wait(LONG).await.expect("the seal holds").as_deref(), Some("00-1"));
+    }
+    worker.drain();
+    worker.ended().await;
 }

@@ -11,7 +11,7 @@ use taskq::{
     Context, Retry, TaskError, TaskResult, Unique, task,
 };
 use taskq_core::{
-    Client, Clock, Invocation, Payload, Progress, TaskErrorKind, TaskId, Timestamp,
+    Client, Clock, Invocation, LogLine, Payload, Progress, TaskErrorKind, TaskId, Timestamp,
     broker::memory,
     context::{AttemptContext, ErasedContext, Host},
     id::DeliveryToken,
@@ -164,6 +164,8 @@ impl Host for Nobody {
     }
 
     fn report(&self, _: &TaskId, _: DeliveryToken, _: Progress) {}
+
+    fn log(&self, _: &TaskId, _: LogLine) {}
 
     fn client(&self) -> &Client {
         &self.0

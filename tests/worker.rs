@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use taskq::{CancelAnswer, DeadReason, ErrorKind, TaskErrorKind, Worker, prelude::*, testing::TestQueue};
+use taskq::{
+    CancelAnswer, DeadReason, ErrorKind, LogLevel, LogLine, TaskErrorKind, Worker, limits, prelude::*,
+    testing::TestQueue,
+};
 
 /// What the worker lends to the bodies of these tests.
 #[derive(Clone, Default)]
@@ -111,6 +114,27 @@ async fn notes(ctx: &Context<App>, number: u32) {
 #[task]
 async fn too_much() -> String {
     "x".repeat(taskq::limits::MAX_RESULT)
+}
+
+/// Fails at first, and says so.
+#[task(retry = Retry::fixed(Duration::from_secs(60)).attempts(2))]
+async fn talks(ctx: &Context<App>, fails: u32) -> TaskResult<()> {
+    ctx.log("begins");
+    ctx.sleep(Duration::from_secs(10)).await;
+    if ctx.attempt() <= fails {
+        ctx.log_at(LogLevel::Warn, format!("attempt {} fails", ctx.attempt()));
+        return Err("as told".into());
+    }
+    ctx.log_at(LogLevel::Debug, "ends");
+    Ok(())
+}
+
+/// On a thread of its own, more than anybody reads.
+#[task]
+fn chatters(ctx: &Context<App>, lines: u32) {
+    for number in 0..lines {
+        ctx.log(number.to_string());
+    }
 }
 
 async fn test_queue() -> (TestQueue, App) {
@@ -337,6 +361,77 @@ async fn progress_is_seen_while_the_body_runs() {
     queue.advance(Duration::from_secs(1)).await;
     let progress = handle.progress().await.expect("answers").expect("reported");
     assert_eq!((progress.done, progress.total), (1, 2));
+}
+
+/// Attempt, level and text of each line.
+fn said(lines: &[LogLine]) -> Vec<(u32, LogLevel, &str)> {
+    lines.iter().map(|line| (line.attempt, line.level, line.text())).collect()
+}
+
+#[tokio::test]
+async fn what_a_body_logs_is_read_while_it_runs_waits_and_after_its_end() {
+    let (queue, _) = test_queue().await;
+    let begun = queue.now();
+    let handle = queue.client().enqueue(talks::with(1)).await.expect("enqueues");
+    queue.advance(Duration::from_secs(1)).await;
+    let lines = handle.log_lines().await.expect("answers");
+    assert_eq!(said(&lines), [(1, LogLevel::Info, "begins")], "while it runs");
+    assert_eq!(lines[0].at, begun);
+
+    queue.advance(Duration::from_secs(10)).await;
+    assert_eq!(handle.state().await.expect("answers"), Some(State::Retrying));
+    let first = [(1, LogLevel::Info, "begins"), (1, LogLevel::Warn, "attempt 1 fails")];
+    assert_eq!(said(&handle.log_lines().await.expect("answers")), first);
+
+    queue.advance(Duration::from_secs(71)).await;
+    assert_eq!(handle.state().await.expect("answers"), Some(State::Succeeded));
+    let all = [first.as_slice(), &[(2, LogLevel::Info, "begins"), (2, LogLevel::Debug, "ends")]].concat();
+    assert_eq!(said(&handle.log_lines().await.expect("answers")), all);
+    queue.advance(limits::LOG_TTL).await;
+    assert_eq!(handle.log_lines().await.expect("answers"), []);
+}
+
+#[tokio::test]
+async fn a_dead_letter_has_the_lines_of_every_attempt() {
+    let (queue, _) = test_queue().await;
+    let handle = queue.client().enqueue(talks::with(9)).await.expect("enqueues");
+    queue.advance(Duration::from_secs(90)).await;
+    assert_eq!(queue.dead_letters().await.len(), 1);
+    let lines = handle.log_lines().await.expect("answers");
+    assert_eq!(lines.iter().map(|line| line.attempt).collect::<Vec<_>>(), [1, 1, 2, 2]);
+}
+
+#[tokio::test]
+async fn a_body_that_chatters_is_not_delayed_and_its_newest_lines_are_kept() {
+    let (queue, _) = test_queue().await;
+    let lines = 50_000;
+    let handle = queue.client().enqueue(chatters::with(lines)).await.expect("enqueues");
+    queue.run_ready().await;
+    queue.advance(Duration::from_secs(1)).await;
+    let kept = handle.log_lines().await.expect("answers");
+    assert_eq!(kept.len(), limits::MAX_LOG_LINES);
+    assert_eq!(kept.last().map(LogLine::text), Some("49999"));
+    let tally = queue.drain().await;
+    assert!(tally.log_lines_lost > 0 && tally.log_lines_lost < u64::from(lines), "{tally:?}");
+    assert_eq!(tally.succeeded, 1);
+}
+
+#[tokio::test]
+async fn the_last_lines_are_sent_before_a_worker_has_ended() {
+    let (queue, _) = test_queue().await;
+    let client = queue.client();
+    let ids = talkers(&client, 20).await;
+    queue.run_ready().await;
+    assert_eq!(queue.drain().await.log_lines_lost, 0);
+    for id in ids {
+        assert_eq!(client.log_lines(&id).await.expect("answers").len(), 3, "{id}");
+    }
+}
+
+/// Enqueues so many that say three words each.
+async fn talkers(client: &Client, count: u32) -> Vec<taskq::TaskId> {
+    let handles = client.enqueue_all((0..count).map(|_| chatters::with(3))).await.expect("enqueues");
+    handles.iter().map(|handle| handle.id().clone()).collect()
 }
 
 #[tokio::test]

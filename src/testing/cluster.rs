@@ -342,6 +342,7 @@ impl World {
             schedules: Arc::clone(self.broker.schedules()),
             documents: Arc::clone(self.broker.documents()),
             fleet: Arc::clone(self.broker.fleet()),
+            logs: Arc::clone(self.broker.logs()),
             inspect: Arc::clone(self.broker.inspect()),
             control: Arc::clone(self.broker.control()),
         }

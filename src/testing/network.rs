@@ -18,9 +18,9 @@ use futures_util::future::BoxFuture;
 use taskq_core::{
     Accepted, Author, CancelAnswer, CandidateId, Capabilities, Clock, Connection, Control, Counts, DeadLetter,
     Document, DocumentId, DocumentName, Documents, EntryId, EntryName, Envelope, Error, ErrorKind, FencingToken,
-    Finding, Fired, Fleet, Incumbent, Inspect, Leader, Mark, Member, MemberId, PageToken, Progress, Purge, PurgeAnswer,
-    QueueName, QueueView, Renewal, Request, Result, Saved, Schedules, Shelf, Snapshot, Standing, StoredEntry, TaskId,
-    TaskKey, TaskPage, TaskView, Tick, Timestamp, Version, Written,
+    Finding, Fired, Fleet, Incumbent, Inspect, Leader, LogLine, Logs, Mark, Member, MemberId, PageToken, Progress,
+    Purge, PurgeAnswer, QueueName, QueueView, Renewal, Request, Result, Saved, Schedules, Shelf, Snapshot, Standing,
+    StoredEntry, TaskId, TaskKey, TaskPage, TaskView, Tick, Timestamp, Version, Written,
     broker::{BeatAnswer, Broker, ClaimAnswer, Claimed, Settled, Settlement, SweepAnswer},
     connection::Opener,
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
@@ -523,5 +523,20 @@ impl Documents for Wire {
 
     async fn list(&self, queue: &QueueName, after: Option<&DocumentName>, count: usize) -> Result<Vec<Document>> {
         self.watch("list documents of", self.recorder.documents.list(queue, after, count)).await
+    }
+}
+
+#[async_trait]
+impl Logs for Wire {
+    async fn append(&self, id: &TaskId, lines: &[LogLine]) -> Result<()> {
+        let (wanted, lines) = (id.clone(), lines.to_vec());
+        let request = move |broker: Arc<Recorder>| -> BoxFuture<'static, _> {
+            Box::pin(async move { broker.logs.append(&wanted, &lines).await })
+        };
+        self.call("append log lines of", request).await
+    }
+
+    async fn lines(&self, id: &TaskId) -> Result<Vec<LogLine>> {
+        self.watch("read log lines of", self.recorder.logs.lines(id)).await
     }
 }

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use taskq_core::{
     Accepted, CancelAnswer, Capabilities, Control, Counts, DeadLetter, Documents, Envelope, ErrorKind, Finding, Fleet,
-    Inspect, Leader, PageToken, Progress, Purge, PurgeAnswer, QueueName, QueueView, Result, Schedules, Shelf, Snapshot,
-    TaskId, TaskKey, TaskPage, TaskView, Timestamp,
+    Inspect, Leader, Logs, PageToken, Progress, Purge, PurgeAnswer, QueueName, QueueView, Result, Schedules, Shelf,
+    Snapshot, TaskId, TaskKey, TaskPage, TaskView, Timestamp,
     broker::{BeatAnswer, Broker, ClaimAnswer, Claimed, Settled, Settlement, SweepAnswer},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
 };
@@ -23,6 +23,7 @@ pub(super) struct Recorder {
     pub(super) schedules: Arc<dyn Schedules>,
     pub(super) documents: Arc<dyn Documents>,
     pub(super) fleet: Arc<dyn Fleet>,
+    pub(super) logs: Arc<dyn Logs>,
     pub(super) inspect: Arc<dyn Inspect>,
     pub(super) control: Arc<dyn Control>,
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, future::Future, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
+use tracing::{Instrument, Span};
 
 use crate::{
     broker::{Accepted, CancelAnswer, Snapshot},
@@ -16,6 +17,8 @@ use crate::{
     id::{BatchId, QueueName, Siblings, TaskId},
     invocation::{AnyTask, Invocation, Start},
     limits,
+    logs::LogLine,
+    propagator,
     retry::fraction,
     seal::Keys,
     task::Task,
@@ -72,8 +75,11 @@ impl Client {
         let durability = invocation.wanted_durability().unwrap_or(self.durability);
         let mut envelope = invocation.into_envelope()?;
         self.say_when_due(&mut envelope);
+        // Before the seal, which covers the headers.
+        let span = propagator::send_one(&self.connection, &mut envelope);
         self.connection.seal_task(&mut envelope)?;
-        self.enqueue_envelope(envelope, durability).await
+        let answer = self.enqueue_envelope(envelope, durability).instrument(span.clone()).await;
+        propagator::told(&self.connection, &span, answer)
     }
 
     /// Enqueues an envelope that was made, and sealed if there are keys, before: for schedulers.
@@ -139,6 +145,12 @@ impl Client {
             Some(keys) => Ok(found.map(|snapshot| opened(keys, id, snapshot))),
             None => Ok(found),
         }
+    }
+
+    /// What a task has logged with [`Context::log`](crate::Context::log), oldest first: the newest 200 lines, until a day
+    /// after the last. Lines come a moment after they were written.
+    pub async fn log_lines(&self, id: &TaskId) -> Result<Vec<LogLine>> {
+        self.call("read log lines of", id, || self.connection.logs().lines(id)).await
     }
 
     /// The result of waiting at most `bound`, which may be longer than the deadline of other calls.
@@ -306,14 +318,17 @@ struct Chunk {
     batch: BatchId,
     envelopes: Vec<(usize, Envelope)>,
     durability: Durability,
+    span: Span,
 }
 
 /// A chunk that is not full yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Filling {
     envelopes: Vec<(usize, Envelope)>,
     /// What the one that asks for most asks for.
     durability: Durability,
+    /// What the headers of its tasks tell of.
+    span: Span,
 }
 
 /// One bulk enqueue under way.
@@ -368,12 +383,9 @@ impl<'a, T> Bulk<'a, T> {
             return Some(chunk);
         }
         loop {
-            match invocations.next().map(|invocation| self.envelope(invocation)) {
-                Some(Ok((envelope, durability))) => {
-                    if let Some(full) = self.fill(envelope, durability) {
-                        return self.take_filled(&full);
-                    }
-                }
+            match invocations.next().map(|invocation| self.fill(invocation)) {
+                Some(Ok(Some(full))) => return self.take_filled(&full),
+                Some(Ok(None)) => {}
                 Some(Err(error)) => {
                     self.failure = Some(error);
                     return None;
@@ -386,31 +398,36 @@ impl<'a, T> Bulk<'a, T> {
         }
     }
 
+    /// Adds an invocation to its queue's chunk; the queue's name if that is full now.
+    ///
     /// The keys of a chunk are siblings: a broker can keep what it knows of them together.
-    fn envelope(&mut self, invocation: Invocation<T>) -> Result<(Envelope, Durability)> {
+    fn fill(&mut self, invocation: Invocation<T>) -> Result<Option<QueueName>> {
+        let connection = &self.client.connection;
         let durability = invocation.wanted_durability().unwrap_or(self.client.durability);
         let [untracked, tracked] = &mut self.siblings;
         let mut envelope = invocation
             .into_envelope_as(|is_tracked| if is_tracked { tracked.next_key() } else { untracked.next_key() })?;
         self.client.say_when_due(&mut envelope);
-        self.client.connection.seal_task(&mut envelope)?;
-        Ok((envelope, durability))
-    }
-
-    /// Adds an envelope to its queue's chunk; the queue's name if that is full now.
-    fn fill(&mut self, envelope: Envelope, durability: Durability) -> Option<QueueName> {
         let queue = envelope.id.queue.clone();
-        let chunk = self.filling.entry(queue.clone()).or_default();
+        let span = match self.filling.get(&queue) {
+            Some(chunk) => chunk.span.clone(),
+            None => propagator::send_many(connection, &queue),
+        };
+        // Before the seal, which covers the headers.
+        propagator::carry_link(connection, &span, &mut envelope);
+        connection.seal_task(&mut envelope)?;
+        let new = || Filling { envelopes: Vec::new(), durability, span };
+        let chunk = self.filling.entry(queue.clone()).or_insert_with(new);
         chunk.envelopes.push((self.next_number, envelope));
         chunk.durability = chunk.durability.max(durability);
         self.next_number += 1;
-        (chunk.envelopes.len() == limits::ENQUEUE_CHUNK).then_some(queue)
+        Ok((chunk.envelopes.len() == limits::ENQUEUE_CHUNK).then_some(queue))
     }
 
     fn take_filled(&mut self, queue: &QueueName) -> Option<Chunk> {
-        let Filling { envelopes, durability } = self.filling.remove(queue)?;
+        let Filling { envelopes, durability, span } = self.filling.remove(queue)?;
         self.siblings.iter_mut().for_each(Siblings::part);
-        Some(Chunk { queue: queue.clone(), batch: BatchId::generate(), envelopes, durability })
+        Some(Chunk { queue: queue.clone(), batch: BatchId::generate(), envelopes, durability, span })
     }
 
     fn take(&mut self, chunk: Chunk, answer: Result<Vec<Accepted>>) {
@@ -438,6 +455,7 @@ impl<'a, T> Bulk<'a, T> {
                     batch: BatchId::generate(),
                     envelopes: filling.envelopes,
                     durability: filling.durability,
+                    span: filling.span,
                 });
                 self.uncertain.extend(unsent);
                 self.uncertain.append(&mut self.resending);
@@ -448,8 +466,10 @@ impl<'a, T> Bulk<'a, T> {
 }
 
 async fn send(client: &Client, chunk: Chunk) -> (Chunk, Result<Vec<Accepted>>) {
-    let Chunk { queue, batch, envelopes, durability } = chunk;
+    let Chunk { queue, batch, envelopes, durability, span } = chunk;
     let (numbers, envelopes): (Vec<_>, Vec<_>) = envelopes.into_iter().unzip();
-    let answer = client.enqueue_batch(&queue, batch, &envelopes, durability).await;
-    (Chunk { queue, batch, envelopes: numbers.into_iter().zip(envelopes).collect(), durability }, answer)
+    propagator::counts(&client.connection, &span, envelopes.len());
+    let answer = client.enqueue_batch(&queue, batch, &envelopes, durability).instrument(span.clone()).await;
+    let answer = propagator::told(&client.connection, &span, answer);
+    (Chunk { queue, batch, envelopes: numbers.into_iter().zip(envelopes).collect(), durability, span }, answer)
 }

@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod idempotence;
 pub mod leader;
 pub mod lease;
+pub mod logs;
 pub mod looking;
 pub mod model;
 pub mod pausing;
@@ -299,6 +300,11 @@ macro_rules! broker_conformance {
                 no_increment_is_lost documents_come_in_pages a_text_that_is_too_long_is_refused
                 one_document_too_many_is_refused documents_of_queues_do_not_mix a_purge_leaves_documents_alone
                 a_random_history_of_documents_agrees_with_the_reference;
+            logs: lines_are_kept_as_they_were_written lines_stay_through_retries_and_every_end
+                of_too_many_lines_the_newest_are_kept of_too_many_bytes_the_newest_lines_are_kept
+                lines_are_forgotten_a_day_after_the_last lines_of_tasks_and_queues_do_not_mix
+                a_purge_leaves_lines_alone lines_of_many_writers_stay_whole
+                a_random_history_of_lines_agrees_with_the_reference;
             model: a_random_history_agrees_with_the_reference;
         }
     };

@@ -17,7 +17,9 @@ use crate::{
     fleet::Fleet,
     inspect::Inspect,
     leader::Leader,
+    logs::Logs,
     meter::Meter,
+    propagator::Propagator,
     schedules::Schedules,
     seal::Keys,
 };
@@ -37,6 +39,7 @@ struct Parts {
     schedules: Arc<dyn Schedules>,
     documents: Arc<dyn Documents>,
     fleet: Arc<dyn Fleet>,
+    logs: Arc<dyn Logs>,
     inspect: Arc<dyn Inspect>,
     control: Arc<dyn Control>,
     opener: Opener,
@@ -46,18 +49,19 @@ struct Parts {
     memory: Option<Arc<MemoryBroker>>,
     planted: Planted,
     keys: Option<Arc<dyn Keys>>,
+    propagator: Option<Arc<dyn Propagator>>,
     durability: Durability,
     /// What its clients count.
     meter: Arc<Meter>,
 }
 
 impl Connection {
-    /// A connection to what implements the seven contracts.
+    /// A connection to what implements the eight contracts.
     ///
     /// `address` is shown in errors and logs, so it holds no secret. `opener` opens the same again.
     pub fn new<B>(broker: Arc<B>, address: impl Into<Arc<str>>, clock: Clock, opener: Opener) -> Self
     where
-        B: Broker + Leader + Schedules + Documents + Fleet + Inspect + Control + 'static,
+        B: Broker + Leader + Schedules + Documents + Fleet + Logs + Inspect + Control + 'static,
     {
         Self(Arc::new(Parts {
             broker: broker.clone(),
@@ -65,6 +69,7 @@ impl Connection {
             schedules: broker.clone(),
             documents: broker.clone(),
             fleet: broker.clone(),
+            logs: broker.clone(),
             inspect: broker.clone(),
             control: broker,
             opener,
@@ -73,6 +78,7 @@ impl Connection {
             memory: None,
             planted: Planted::default(),
             keys: None,
+            propagator: None,
             durability: Durability::default(),
             meter: Arc::default(),
         }))
@@ -89,6 +95,19 @@ impl Connection {
     #[must_use]
     pub fn with_keys(self, keys: impl Keys + 'static) -> Self {
         self.changed(|parts| Parts { keys: Some(Arc::new(keys)), ..parts })
+    }
+
+    /// The same connection, whose tasks carry the context of traces from whoever enqueues to whoever runs them.
+    ///
+    /// Give it to the connections of both.
+    #[must_use]
+    pub fn with_propagator(self, propagator: impl Propagator + 'static) -> Self {
+        self.changed(|parts| Parts { propagator: Some(Arc::new(propagator)), ..parts })
+    }
+
+    /// What carries the context of traces on this connection, if anything does.
+    pub fn propagator(&self) -> Option<&dyn Propagator> {
+        self.0.propagator.as_deref()
     }
 
     /// The same connection, whose clients acknowledge an enqueue only when it is that safe.
@@ -175,6 +194,11 @@ impl Connection {
         &self.0.fleet
     }
 
+    /// Keeps what tasks say while they run.
+    pub fn logs(&self) -> &Arc<dyn Logs> {
+        &self.0.logs
+    }
+
     /// Reads what the broker holds.
     pub fn inspect(&self) -> &Arc<dyn Inspect> {
         &self.0.inspect
@@ -210,9 +234,9 @@ impl Connection {
 
     /// Opens the same broker again, on connections of its own: the heartbeat must not queue behind anything.
     pub async fn open_another(&self) -> Result<Self> {
-        let (keys, durability) = (self.0.keys.clone(), self.durability());
+        let (keys, propagator, durability) = (self.0.keys.clone(), self.0.propagator.clone(), self.durability());
         let another = (self.0.opener)().await?;
-        Ok(another.changed(|parts| Parts { keys, durability, ..parts }))
+        Ok(another.changed(|parts| Parts { keys, propagator, durability, ..parts }))
     }
 }
 

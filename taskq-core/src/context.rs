@@ -22,6 +22,7 @@ use crate::{
     envelope::Envelope,
     id::{DeliveryToken, TaskId, TaskName},
     limits,
+    logs::{LogLevel, LogLine},
     task_error::{TaskError, TaskErrorKind, TaskResult},
 };
 
@@ -49,6 +50,7 @@ pub struct Progress {
 pub struct AttemptContext {
     envelope: Arc<Envelope>,
     token: DeliveryToken,
+    delivery: u8,
     deadline: Timestamp,
     stop: StopSign,
     host: Arc<dyn Host>,
@@ -69,6 +71,9 @@ pub trait Host: Any + Send + Sync {
     /// Takes a progress report. Returns at once.
     fn report(&self, id: &TaskId, token: DeliveryToken, progress: Progress);
 
+    /// Takes a log line of a task. Returns at once.
+    fn log(&self, id: &TaskId, line: LogLine);
+
     /// For child tasks.
     fn client(&self) -> &Client;
 
@@ -79,7 +84,13 @@ pub trait Host: Any + Send + Sync {
 impl AttemptContext {
     /// The attempt that `token` fences, until `deadline`.
     pub fn new(envelope: Arc<Envelope>, token: DeliveryToken, deadline: Timestamp, host: Arc<dyn Host>) -> Self {
-        Self { envelope, token, deadline, stop: StopSign::default(), host, opened: OnceLock::new() }
+        Self { envelope, token, delivery: 1, deadline, stop: StopSign::default(), host, opened: OnceLock::new() }
+    }
+
+    /// The same, which is that many hand-outs after the last attempt that ended.
+    #[must_use]
+    pub fn on_delivery(self, delivery: u8) -> Self {
+        Self { delivery, ..self }
     }
 
     /// The task's id.
@@ -95,6 +106,11 @@ impl AttemptContext {
     /// Which attempt this is, 1-based.
     pub fn attempt(&self) -> u32 {
         self.envelope.attempts.saturating_add(1)
+    }
+
+    /// Which hand-out of this attempt this is, 1-based: more than one if workers died before.
+    pub fn delivery(&self) -> u8 {
+        self.delivery
     }
 
     /// When its timeout ends it, by this machine's clock.
@@ -267,6 +283,33 @@ impl<App> Context<App> {
         host.report(&envelope.id, *token, Progress { done, total, text });
     }
 
+    /// Keeps a line of what happens for whoever looks at the task: while it runs, and for a day after its last line,
+    /// however it ends. It is a `tracing` event too.
+    ///
+    /// Returns at once. The newest 200 lines of a task are kept, and 32 KiB in all; a line over 1 KiB is cut. Lines are sent
+    /// in the background; those that a broker in trouble does not take are lost. They are kept as they are, also where
+    /// arguments are encrypted: nothing secret belongs here.
+    ///
+    /// ```
+    /// # use taskq_core::Context;
+    /// fn copy(ctx: &Context, files: &[&str]) {
+    ///     for file in files {
+    ///         ctx.log(format!("copying {file}"));
+    ///     }
+    /// }
+    /// ```
+    pub fn log(&self, line: impl Into<String>) {
+        self.log_at(LogLevel::Info, line);
+    }
+
+    /// The same for a line that matters more, or less.
+    pub fn log_at(&self, level: LogLevel, line: impl Into<String>) {
+        let AttemptContext { envelope, host, .. } = &*self.attempt;
+        let line = LogLine::new(host.clock().now(), self.attempt(), level, line);
+        trace(&envelope.id, &line, line.text());
+        host.log(&envelope.id, line);
+    }
+
     /// A client for child tasks, on the worker's connection.
     pub fn client(&self) -> &Client {
         self.attempt.host.client()
@@ -275,6 +318,16 @@ impl<App> Context<App> {
     /// Waits on the worker's clock, which a test can advance.
     pub async fn sleep(&self, duration: Duration) {
         self.attempt.host.clock().sleep(duration).await;
+    }
+}
+
+/// Tells `tracing` too, which wants levels before the program runs.
+fn trace(id: &TaskId, LogLine { attempt, level, .. }: &LogLine, text: &str) {
+    match level {
+        LogLevel::Debug => tracing::debug!(target: "taskq::log", %id, attempt, "{text}"),
+        LogLevel::Info => tracing::info!(target: "taskq::log", %id, attempt, "{text}"),
+        LogLevel::Warn => tracing::warn!(target: "taskq::log", %id, attempt, "{text}"),
+        LogLevel::Error => tracing::error!(target: "taskq::log", %id, attempt, "{text}"),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     id::TaskId,
     invocation::AnyTask,
     limits,
+    logs::LogLine,
     state::{DeadReason, State},
     task::Task,
 };
@@ -111,6 +112,11 @@ impl<T> TaskHandle<T> {
     /// Everything that is known of the task.
     pub async fn snapshot(&self) -> Result<Option<Snapshot>> {
         self.client.find(&self.id).await
+    }
+
+    /// What the task has logged, oldest first; see [`Client::log_lines`].
+    pub async fn log_lines(&self) -> Result<Vec<LogLine>> {
+        self.client.log_lines(&self.id).await
     }
 
     /// Asks for the end of the task.

@@ -21,6 +21,7 @@ pub mod id;
 pub mod invocation;
 pub mod layer;
 pub mod own_thread;
+pub mod propagator;
 pub mod retry;
 pub mod seal;
 pub mod signals;
@@ -36,6 +37,7 @@ pub mod documents;
 pub mod fleet;
 pub mod inspect;
 pub mod leader;
+pub mod logs;
 mod meter;
 pub mod schedules;
 
@@ -58,6 +60,7 @@ pub use inspect::{Counts, DeadLetter, Finding, Inspect, PageToken, QueueView, Sh
 pub use invocation::{AnyTask, Invocation, OnConflict, TaskOptions, Unique, UniqueUntil};
 pub use layer::{Attempt, Layer, Next, Outcome};
 pub use leader::{CandidateId, Elected, FencingToken, Incumbent, Leader, Renewal, Standing};
+pub use logs::{LogLevel, LogLine, Logs};
 pub use retry::Retry;
 pub use schedules::{
     Author, EntryId, EntryName, EntryOrigin, FireTime, Fired, Mark, Schedules, StoredEntry, Tick, Written,

@@ -270,6 +270,46 @@ pub const MAX_DOCUMENT_TEXT: usize = 64 * 1024;
 /// Most documents of a queue, so that what programs forget to forget stays under 160 MiB; as many as entries are tested with.
 pub const MAX_DOCUMENTS: usize = 10_000;
 
+// Log lines of tasks ----------------------------------------------------------------------------------------
+
+/// Longest line of a task's log, in bytes; the rest is cut off. What is longer belongs into a store of its own.
+pub const MAX_LOG_LINE: usize = 1024;
+
+/// Log lines kept of one task, the newest ones: more than a screen or two nobody reads on a page.
+pub const MAX_LOG_LINES: usize = 200;
+
+/// Bytes of log lines kept of one task, so that a million chatty tasks a day stay under 32 GiB.
+pub const MAX_LOG_BYTES: usize = 32 * 1024;
+
+/// How long the lines of a task are kept after its last one: as long as its result.
+pub const LOG_TTL: Duration = DEFAULT_RESULT_TTL;
+
+/// Lines of all tasks that wait in a worker to be sent, under 5 MiB; of more the oldest are dropped.
+pub const LOG_BACKLOG: usize = 4_096;
+
+/// A worker sends lines at most this often, so that those of a busy task go together.
+pub const LOG_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Tasks whose lines a worker sends at once: enough to hide a round trip, few enough to delay nothing else.
+pub const LOGS_IN_FLIGHT: usize = 8;
+
+/// How long a worker tries to send the lines that have gathered, also when it ends.
+pub const LOG_PATIENCE: Duration = Duration::from_secs(2);
+
+// Traces ---------------------------------------------------------------------------------------------------
+
+/// How long a program that ends still tries to export spans.
+pub const TRACE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long one export of spans may take that says nothing.
+pub const TRACE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest answer of a collector of traces, in bytes; more of it is not read.
+pub const TRACE_ANSWER: usize = 64 * 1024;
+
+/// Longest header that is read as the context of a trace, in bytes: `traceparent` has 55, and `tracestate` 512 at most.
+pub const MAX_TRACE_HEADER: usize = 512;
+
 // Leaders --------------------------------------------------------------------------------------------------
 
 /// How long a scheduler leads after its last renewal. When it dies, another one leads that much later at most, and has

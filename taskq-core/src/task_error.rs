@@ -43,6 +43,24 @@ pub enum TaskErrorKind {
     Untrusted,
 }
 
+impl TaskErrorKind {
+    /// The kind as one lower-case word, without its delay.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Fatal => "fatal",
+            Self::RetryIn(_) => "retry_in",
+            Self::Snooze(_) => "snooze",
+            Self::Panicked => "panicked",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::Undecodable => "undecodable",
+            Self::BadResult => "bad_result",
+            Self::Untrusted => "untrusted",
+        }
+    }
+}
+
 impl TaskError {
     /// An error of this kind.
     pub fn new(kind: TaskErrorKind, source: impl Into<BoxError>) -> Self {

@@ -2,8 +2,9 @@
 
 use taskq_core::{
     AnyTask, Author, Connection, EntryId, EntryName, Error, ErrorKind, FireTime, QueueName, Result, StoredEntry,
-    TaskHandle, TaskId, TaskKey, Timestamp, Written, limits,
+    TaskHandle, TaskId, TaskKey, Timestamp, Written, limits, propagator,
 };
+use tracing::Instrument;
 
 use crate::{Entry, recipe::Recipe, view::EntryView};
 
@@ -105,8 +106,9 @@ impl Entries {
     pub async fn trigger(&self, id: &EntryId) -> Result<TaskHandle<AnyTask>> {
         let recipe = self.recipe("trigger entry", id).await?;
         let key = TaskKey::own(format!("{}+{}", id.name, TaskKey::generate()))?;
-        let envelope = recipe.now(&self.0, TaskId::new(id.queue.clone(), key))?;
-        self.0.client().enqueue_envelope(envelope, self.0.durability()).await
+        let span = propagator::tick(&self.0, &id.queue, id);
+        let envelope = recipe.now(&self.0, TaskId::new(id.queue.clone(), key), &span)?;
+        self.0.client().enqueue_envelope(envelope, self.0.durability()).instrument(span).await
     }
 
     /// Enqueues a task for each fire time of an entry that is later than `after` and not later than `until`, both of them
@@ -135,9 +137,10 @@ impl Entries {
         let client = self.0.client();
         let mut handles = Vec::with_capacity(fire_times.len());
         for fire_time in fire_times {
+            let span = propagator::tick(&self.0, &id.queue, id);
             let id = TaskId::new(id.queue.clone(), id.name.tick_key(FireTime(fire_time)));
-            let envelope = recipe.now(&self.0, id)?;
-            handles.push(client.enqueue_envelope(envelope, self.0.durability()).await?);
+            let envelope = recipe.now(&self.0, id, &span)?;
+            handles.push(client.enqueue_envelope(envelope, self.0.durability()).instrument(span).await?);
         }
         Ok(handles)
     }

@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 use taskq_core::{
     Connection, EntryId, Envelope, Error, ErrorKind, FireTime, Result, StoredEntry, TaskId, Timestamp,
     invocation::{Expiry, Start},
+    propagator,
 };
+use tracing::Span;
 
 use crate::{Misfire, Overlap, Schedule, entry::template_id};
 
@@ -88,23 +90,37 @@ impl Recipe {
     }
 
     /// The task of a tick. Jitter is a delay of the task; the tick itself is on time.
-    pub(crate) fn task(&self, connection: &Connection, id: &EntryId, fire_time: Timestamp) -> Result<Envelope> {
+    pub(crate) fn task(
+        &self,
+        connection: &Connection,
+        id: &EntryId,
+        fire_time: Timestamp,
+        span: &Span,
+    ) -> Result<Envelope> {
         let tick = FireTime(fire_time);
         let jitter = self.schedule.jitter_of(&id.name, tick);
         let due = fire_time + jitter;
         let start = if jitter.is_zero() { Start::Now } else { Start::At(due) };
-        self.made(connection, TaskId::new(id.queue.clone(), id.name.tick_key(tick)), start, due)
+        self.made(connection, TaskId::new(id.queue.clone(), id.name.tick_key(tick)), (start, due), span)
     }
 
     /// A task that starts at once.
-    pub(crate) fn now(&self, connection: &Connection, id: TaskId) -> Result<Envelope> {
-        self.made(connection, id, Start::Now, connection.clock().now())
+    pub(crate) fn now(&self, connection: &Connection, id: TaskId, span: &Span) -> Result<Envelope> {
+        self.made(connection, id, (Start::Now, connection.clock().now()), span)
     }
 
-    fn made(&self, connection: &Connection, id: TaskId, start: Start, due: Timestamp) -> Result<Envelope> {
+    fn made(
+        &self,
+        connection: &Connection,
+        id: TaskId,
+        (start, due): (Start, Timestamp),
+        span: &Span,
+    ) -> Result<Envelope> {
         let expiry = self.expires_in.map(Expiry::After);
         let template = self.template.clone();
         let mut envelope = Envelope { id, own_id: true, start, expiry, due: Some(due), ..template };
+        // Before the seal, which covers the headers.
+        propagator::carry_link(connection, span, &mut envelope);
         connection.seal_task(&mut envelope)?;
         Ok(envelope)
     }

@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use taskq_core::{
     Accepted, EntryId, Error, ErrorKind, FencingToken, FireTime, Fired, Mark, QueueName, Result, Schedules,
-    StoredEntry, Tick, Timestamp, Written, limits,
+    StoredEntry, Tick, Timestamp, Written, limits, propagator,
 };
 
 use tokio::sync::watch;
+use tracing::Span;
 
 use crate::{
     Misfire, Overlap,
@@ -68,6 +69,8 @@ impl From<Error> for Stop {
 struct Batch {
     queue: QueueName,
     ticks: Vec<Tick>,
+    /// One for each tick, which ends with its answer.
+    spans: Vec<Span>,
 }
 
 impl<'a> Tenure<'a> {
@@ -270,6 +273,8 @@ impl<'a> Tenure<'a> {
                 }
                 Ok(None) => outcome = Err(Stop::Over),
                 Err(error) => {
+                    let connection = &self.shared.connection;
+                    batch.spans.iter().for_each(|span| propagator::call_failed(connection, span, &error));
                     let again = |tick: &Tick| EntryId { queue: batch.queue.clone(), name: tick.name.clone() };
                     batch.ticks.iter().for_each(|tick| self.book.plan(&again(tick)));
                     if outcome.is_ok() {
@@ -295,7 +300,7 @@ impl<'a> Tenure<'a> {
     }
 
     /// What each due entry fires now. What has to wait is put off.
-    async fn ticks(&mut self, due: &[EntryId]) -> Result<Vec<(EntryId, Tick)>, Stop> {
+    async fn ticks(&mut self, due: &[EntryId]) -> Result<Vec<(EntryId, Tick, Span)>, Stop> {
         let now = self.now()?;
         let looks: Vec<_> = due.iter().filter_map(|id| self.look(id)).collect();
         let mut looks = stream::iter(looks).buffered(limits::FIRE_IN_FLIGHT * 4);
@@ -305,7 +310,7 @@ impl<'a> Tenure<'a> {
                 (_, None) => {}
                 (Way::Wait, Some(_)) => self.book.wait_until(&id, now + limits::OVERLAP_LOOK),
                 (way, Some(planned)) => match self.tick(&id, planned, way, now) {
-                    Ok(Some(tick)) => ticks.push((id, tick)),
+                    Ok(Some((tick, span))) => ticks.push((id, tick, span)),
                     Ok(None) => self.book.plan(&id),
                     Err(error) => {
                         tracing::error!(entry = %id, %error, "a task cannot be made; its tick waits");
@@ -332,7 +337,7 @@ impl<'a> Tenure<'a> {
         }))
     }
 
-    fn tick(&self, id: &EntryId, planned: &Planned, way: Way, now: Timestamp) -> Result<Option<Tick>> {
+    fn tick(&self, id: &EntryId, planned: &Planned, way: Way, now: Timestamp) -> Result<Option<(Tick, Span)>> {
         let recipe = &planned.recipe;
         // What waited for the last run is late for that reason, and not missed.
         let (misfire, grace) = match planned.is_waiting {
@@ -347,10 +352,16 @@ impl<'a> Tenure<'a> {
             // Several at once would overlap with each other.
             (_, _) => drop(step.fire.drain(..step.fire.len().saturating_sub(1))),
         }
-        let task = |fire_time: &Timestamp| recipe.task(&self.shared.connection, id, *fire_time);
+        let connection = &self.shared.connection;
+        let span = match step.fire.is_empty() {
+            // It only moves the cursor.
+            true => Span::none(),
+            false => propagator::tick(connection, &id.queue, id),
+        };
+        let task = |fire_time: &Timestamp| recipe.task(connection, id, *fire_time, &span);
         let envelopes = step.fire.iter().map(task).collect::<Result<Vec<_>>>()?;
         let (name, cursor, fire_time) = (id.name.clone(), planned.cursor, FireTime(step.to));
-        Ok(Some(Tick { name, cursor, fire_time, envelopes }))
+        Ok(Some((Tick { name, cursor, fire_time, envelopes }, span)))
     }
 
     fn heed_fired(&mut self, queue: &QueueName, tick: &Tick, fired: Fired) -> Result<(), Stop> {
@@ -403,12 +414,12 @@ impl<'a> Tenure<'a> {
 }
 
 /// Ticks in steps that brokers take, those of one queue together.
-fn batches(mut ticks: Vec<(EntryId, Tick)>) -> Vec<Batch> {
+fn batches(mut ticks: Vec<(EntryId, Tick, Span)>) -> Vec<Batch> {
     // Stable: what is due earlier stays before what is due later.
-    ticks.sort_by(|(one, _), (other, _)| one.queue.cmp(&other.queue));
+    ticks.sort_by(|(one, ..), (other, ..)| one.queue.cmp(&other.queue));
     let mut batches: Vec<Batch> = Vec::new();
     let (mut envelopes, mut bytes) = (0, 0);
-    for (id, tick) in ticks {
+    for (id, tick, span) in ticks {
         let (more, longer) = (tick.envelopes.len(), bytes_of(&tick));
         let fits = |batch: &&mut Batch| {
             batch.queue == id.queue
@@ -419,10 +430,11 @@ fn batches(mut ticks: Vec<(EntryId, Tick)>) -> Vec<Batch> {
         match batches.last_mut().filter(fits) {
             Some(batch) => {
                 batch.ticks.push(tick);
+                batch.spans.push(span);
                 (envelopes, bytes) = (envelopes + more, bytes + longer);
             }
             None => {
-                batches.push(Batch { queue: id.queue, ticks: vec![tick] });
+                batches.push(Batch { queue: id.queue, ticks: vec![tick], spans: vec![span] });
                 (envelopes, bytes) = (more, longer);
             }
         }

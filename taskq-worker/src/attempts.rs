@@ -192,7 +192,7 @@ impl Attempts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use taskq_core::{Client, Clock, Invocation, Progress, TaskId, Timestamp, WorkerId, context::Host};
+    use taskq_core::{Client, Clock, Invocation, LogLine, Progress, TaskId, Timestamp, WorkerId, context::Host};
 
     struct Nobody(Client);
 
@@ -202,6 +202,8 @@ mod tests {
         }
 
         fn report(&self, _: &TaskId, _: DeliveryToken, _: Progress) {}
+
+        fn log(&self, _: &TaskId, _: LogLine) {}
 
         fn client(&self) -> &Client {
             &self.0

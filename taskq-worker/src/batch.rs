@@ -13,7 +13,7 @@ use std::{
 };
 
 use taskq_core::{
-    Client, Clock, Progress, QueueName, TaskId, Timestamp,
+    Client, Clock, LogLine, Progress, QueueName, TaskId, Timestamp,
     broker::Claimed,
     context::{AttemptContext, Host},
     id::{DeliveryToken, Owner},
@@ -63,6 +63,10 @@ impl Host for Batch {
 
     fn report(&self, id: &TaskId, token: DeliveryToken, progress: Progress) {
         self.shared.reports.put(id.clone(), token, self.owner, progress);
+    }
+
+    fn log(&self, id: &TaskId, line: LogLine) {
+        self.shared.said.put(id, line);
     }
 
     fn client(&self) -> &Client {
@@ -144,6 +148,8 @@ async fn run(batch: Arc<Batch>) {
             attempt_begun = begun;
         }
     }
+    // The last one's span ends with it, however long the settler takes.
+    drop(attempt);
     ended.finish().await;
 }
 
@@ -160,11 +166,12 @@ impl Batch {
         if redelivered > 0 {
             self.meter.redelivered.add(redelivered as u64);
         }
-        let attempt = |Claimed { token, envelope, .. }| {
+        let attempt = |Claimed { token, deliveries, envelope, .. }| {
             let task = self.shared.registry.number_of(envelope.task.as_str());
             let deadline = now + self.shared.timeout_of(&envelope, task);
             let host = Arc::clone(self);
-            Ready { context: Arc::new(AttemptContext::new(envelope, token, deadline, host)), task }
+            let context = AttemptContext::new(envelope, token, deadline, host).on_delivery(deliveries);
+            Ready { context: Arc::new(context), task }
         };
         claimed.into_iter().map(attempt).collect()
     }

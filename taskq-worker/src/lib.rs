@@ -17,6 +17,7 @@ mod fetcher;
 mod handle;
 mod heartbeat;
 mod lane;
+mod log_sender;
 mod meter;
 mod plain;
 mod progress;

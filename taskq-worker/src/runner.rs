@@ -7,11 +7,12 @@ use taskq_core::{
     Attempt, DeadReason, Envelope, ErrorKind, Next, Outcome, Payload, QueueName, Retry, TaskError, TaskErrorKind,
     broker::{Ending, Settlement},
     context::{AttemptContext, ErasedContext, StopReason},
-    limits,
+    limits, propagator,
     retry::fraction,
     task::Body,
 };
 use tokio::sync::oneshot;
+use tracing::{Instrument, Span};
 
 use crate::{
     attempts::DeliveryId,
@@ -42,11 +43,18 @@ struct Run {
     task: Option<TaskNumber>,
 }
 
-/// Runs one attempt. There is nothing to settle if the worker has left the queue meanwhile, which gave the task back.
-pub(crate) async fn attempt(Ready { context, task }: Ready) -> Option<Over> {
+/// Runs one attempt in a span of its own. There is nothing to settle if the worker has left the queue meanwhile, which gave
+/// the task back.
+pub(crate) fn attempt(ready: Ready) -> impl Future<Output = Option<Over>> + Send + 'static {
+    let span = propagator::attempt(Batch::of(&ready.context).shared.client.connection(), &ready.context);
+    ended(ready).instrument(span)
+}
+
+async fn ended(Ready { context, task }: Ready) -> Option<Over> {
     let envelope = Arc::clone(context.envelope());
     let mut run = Run { context, envelope, task };
     if let Err(error) = run.open() {
+        propagator::attempt_failed(run.shared().client.connection(), &Span::current(), &error);
         let ending = run.failure(&error);
         return Some(run.over(ending));
     }
@@ -154,7 +162,8 @@ impl Run {
     // From an outcome to what the broker is told ------------------------------------------------------------
 
     fn ending(&mut self, outcome: Outcome) -> (Ending, Counted) {
-        let counters = &self.shared().counters;
+        let shared = self.shared();
+        let counters = &shared.counters;
         let error = match outcome {
             Outcome::Succeeded(result) => match self.sealed(result) {
                 // Counted where many of them are passed on together.
@@ -164,6 +173,9 @@ impl Run {
             Outcome::Failed(error) => error,
             _ => TaskError::fatal("an outcome that this worker does not know"),
         };
+        if !matches!(error.kind(), TaskErrorKind::Snooze(_) | TaskErrorKind::Cancelled) {
+            propagator::attempt_failed(shared.client.connection(), &Span::current(), &error);
+        }
         match error.kind() {
             TaskErrorKind::Panicked => {
                 counters.panicked.add(1);
@@ -305,8 +317,9 @@ impl BodyRun {
         let (say, answer) = oneshot::channel();
         let at_work = shared.clock.at_work();
         let asked = context.clone();
+        let span = Span::current();
         let job = shared.plain.run(move || {
-            let result = std::panic::catch_unwind(AssertUnwindSafe(|| body(context)));
+            let result = span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| body(context))));
             let result = result.unwrap_or_else(|panic| Err(panicked(&*panic)));
             // Nobody listens if the attempt was given up meanwhile: its outcome is decided.
             drop(say.send(result));

@@ -30,6 +30,8 @@ pub struct Tally {
     pub leases_lost: u64,
     /// Broker calls that failed and were repeated.
     pub broker_errors: u64,
+    /// Log lines that were dropped: too many at once, or the broker did not take them.
+    pub log_lines_lost: u64,
     /// Threads whose plain body ignored its timeout or cancellation and runs on, without a slot.
     pub stuck_threads: u64,
 }
@@ -49,6 +51,7 @@ pub(crate) struct Counters {
     pub(crate) unclear: Counter,
     pub(crate) leases_lost: Counter,
     pub(crate) broker_errors: Counter,
+    pub(crate) log_lines_lost: Counter,
 }
 
 impl Counters {
@@ -66,6 +69,7 @@ impl Counters {
             unclear: self.unclear.get(),
             leases_lost: self.leases_lost.get(),
             broker_errors: self.broker_errors.get(),
+            log_lines_lost: self.log_lines_lost.get(),
             stuck_threads,
         }
     }

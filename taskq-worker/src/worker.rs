@@ -13,7 +13,8 @@ use std::{
 };
 
 use taskq_core::{
-    Client, Clock, Connection, Envelope, Error, ErrorKind, Figures, Layer, QueueName, Registration, Result, WorkerId,
+    Client, Clock, Connection, Envelope, Error, ErrorKind, Figures, Layer, Logs, QueueName, Registration, Result,
+    WorkerId,
     broker::{Broker, Ending, Settlement},
     bug::Planted,
     figures::Slots,
@@ -32,6 +33,7 @@ use crate::{
     handle::WorkerHandle,
     heartbeat,
     lane::{Lane, Order},
+    log_sender::{self, Said},
     meter::Meter,
     plain::PlainThreads,
     progress::{self, Reports},
@@ -282,6 +284,8 @@ impl WorkerBuilder {
             planted: self.connection.planted(),
             attempts: Attempts::default(),
             reports: Reports::default(),
+            said: Said::default(),
+            logs: Arc::clone(self.connection.logs()),
             sweeps: Plan::default(),
             phases: Phases::new(),
             plain: PlainThreads::new(plain_threads),
@@ -353,6 +357,8 @@ pub(crate) struct Shared {
     pub(crate) terms: Terms,
     pub(crate) attempts: Attempts,
     pub(crate) reports: Reports,
+    pub(crate) said: Said,
+    pub(crate) logs: Arc<dyn Logs>,
     pub(crate) sweeps: Plan,
     pub(crate) phases: Phases,
     pub(crate) plain: PlainThreads,
@@ -523,6 +529,7 @@ struct Loops {
     settler: JoinHandle<()>,
     sweeper: JoinHandle<()>,
     progress: JoinHandle<()>,
+    log_sender: JoinHandle<()>,
 }
 
 fn start_loops(shared: &Arc<Shared>, finished: mpsc::Receiver<Finished>) -> Loops {
@@ -533,6 +540,7 @@ fn start_loops(shared: &Arc<Shared>, finished: mpsc::Receiver<Finished>) -> Loop
         settler: clock.spawn("settler", settler::run(Arc::clone(shared), finished)),
         sweeper: clock.spawn("sweeper", sweeper::run(Arc::clone(shared))),
         progress: clock.spawn("progress", progress::run(Arc::clone(shared))),
+        log_sender: clock.spawn("log sender", log_sender::run(Arc::clone(shared))),
     }
 }
 
@@ -557,6 +565,7 @@ async fn supervise(shared: Arc<Shared>, drain: Duration, heartbeat: OwnThread, l
     ended("settler", loops.settler).await;
     ended("sweeper", loops.sweeper).await;
     ended("progress", loops.progress).await;
+    ended("log sender", loops.log_sender).await;
     heartbeat.ended().await;
     shared.plain.close();
     tracing::info!(worker = %shared.terms.worker(), "worker ended");

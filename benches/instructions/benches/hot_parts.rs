@@ -15,7 +15,7 @@ use serde_json::json;
 use taskq::task;
 use taskq_brokers::redis::instructions::{decode_element, encode_element, settle_command, token};
 use taskq_core::{
-    Client, Clock, Envelope, Invocation, Payload, Progress, QueueName, Registration, Result, TaskId, TaskKey,
+    Client, Clock, Envelope, Invocation, LogLine, Payload, Progress, QueueName, Registration, Result, TaskId, TaskKey,
     TaskResult, Timestamp, WorkerId,
     broker::{Ending, Settlement, memory},
     context::{AttemptContext, ErasedContext, Host},
@@ -198,6 +198,8 @@ impl Host for Nobody {
     }
 
     fn report(&self, _: &TaskId, _: DeliveryToken, _: Progress) {}
+
+    fn log(&self, _: &TaskId, _: LogLine) {}
 
     fn client(&self) -> &Client {
         &self.0

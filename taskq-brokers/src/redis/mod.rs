@@ -26,6 +26,7 @@ mod layout;
 mod leadership;
 mod link;
 mod listener;
+mod logs;
 mod lookup;
 mod origin;
 mod probe;

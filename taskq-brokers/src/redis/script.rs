@@ -85,6 +85,8 @@ scripts! {
     Members "members",
     Ask "ask",
     Incumbent "incumbent",
+    AppendLog "append_log",
+    LogLines "log_lines",
 }
 
 /// All scripts as a server takes them, with their SHA-1 as it names them.

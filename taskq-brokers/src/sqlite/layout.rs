@@ -57,9 +57,9 @@ const HISTORY: &[Migration] = &[
         oldest: 1,
     },
     Migration {
-        change: "members of the fleet, and paused queues",
-        // An older program would go on handing out tasks of a queue that somebody has paused.
-        sql: include_str!("fleet.sql"),
+        change: "members of the fleet, paused queues, and log lines of tasks",
+        // An older program would go on handing out tasks of a queue that somebody has paused. It leaves lines alone.
+        sql: concat!(include_str!("fleet.sql"), include_str!("logs.sql")),
         oldest: 6,
     },
 ];

@@ -38,6 +38,7 @@ mod inspect;
 mod layout;
 mod leadership;
 mod lease;
+mod logs;
 mod probe;
 mod purge;
 mod queue_row;

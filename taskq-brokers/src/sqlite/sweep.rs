@@ -9,10 +9,14 @@ use super::{
     bounds::BATCH_MEMORY,
     failure::Failure,
     lease::{self, held_rows},
+    logs,
     queue_row::QueueRow,
     step::Step,
     task_row::TaskRow,
 };
+
+/// Logs that one sweep forgets. Each may have [`MAX_LOG_LINES`](taskq_core::limits::MAX_LOG_LINES) lines.
+const FORGET_LOGS: usize = 20;
 
 /// One sweep: at most `limit` items of each kind.
 pub(super) fn sweep(step: &Step<'_>, name: &QueueName, limit: usize) -> Result<SweepAnswer, Failure> {
@@ -21,7 +25,8 @@ pub(super) fn sweep(step: &Step<'_>, name: &QueueName, limit: usize) -> Result<S
     let spared = reclaim(step, &queue, name, limit, &mut answer)?;
     answer.pruned = prune(step, &queue, limit)?;
     let forgotten = forget_keys(step, &queue, limit)?.max(forget_batches(step, limit)?);
-    answer.more = spared || [answer.due, answer.pruned, forgotten].contains(&limit);
+    let logs = logs::forget(step, &queue, limit.min(FORGET_LOGS))?;
+    answer.more = spared || logs == FORGET_LOGS || [answer.due, answer.pruned, forgotten].contains(&limit);
     queue.store(step)?;
     Ok(answer)
 }
@@ -159,7 +164,8 @@ pub(super) fn useful_in(
         .sql(
             "SELECT min(at) FROM (SELECT min(due) AS at FROM taskq_tasks WHERE queue = ?1 AND due IS NOT NULL
              UNION ALL SELECT min(prune) FROM taskq_tasks WHERE queue = ?1 AND prune IS NOT NULL
-             UNION ALL SELECT min(until) FROM taskq_uniques WHERE queue = ?1 AND until IS NOT NULL)",
+             UNION ALL SELECT min(until) FROM taskq_uniques WHERE queue = ?1 AND until IS NOT NULL
+             UNION ALL SELECT min(until) FROM taskq_logs WHERE queue = ?1)",
         )?
         .query_row([queue.number], |row| row.get(0))?;
     let by_wall = by_wall.map(|at| Timestamp::from_millis(at).since(step.now()));

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use taskq_core::{
     Accepted, Author, CancelAnswer, CandidateId, Connection, ControlExt, Counts, DeadReason, DocumentId, DocumentName,
-    EntryId, EntryName, FireTime, Fired, Progress, Purge, Renewal, Saved, Standing, TaskId, TaskKey, Tick, Unique,
-    Version, Written,
+    EntryId, EntryName, FireTime, Fired, LogLevel, LogLine, Progress, Purge, Renewal, Saved, Standing, TaskId, TaskKey,
+    Tick, Timestamp, Unique, Version, Written,
     broker::{Claimed, Ending, Settled},
     id::{BatchId, ClaimNumber, Owner, Siblings},
+    limits,
 };
 use taskq_test_support::RedisServer;
 
@@ -58,6 +59,7 @@ async fn everything_happens(server: &RedisServer, connection: &Connection) {
 
     schedules_come_and_go(connection).await;
     documents_come_and_go(connection).await;
+    lines_come(connection).await;
 
     // A worker that dies with tasks in its hands, and one that ends what is left.
     let dying = join(connection).await;
@@ -99,6 +101,16 @@ pub(crate) async fn documents_come_and_go(connection: &Connection) {
     assert_eq!(documents.list(&queue(), None, 9).await.expect("lists"), [kept]);
     assert!(!documents.forget(&document("d"), made).await.expect("answers"));
     assert!(documents.forget(&document("d"), replaced).await.expect("forgets"));
+}
+
+/// Lines of a task are kept, and others of it pushed out.
+pub(crate) async fn lines_come(connection: &Connection) {
+    let id = TaskId::new(queue(), TaskKey::own("talks").expect("valid"));
+    let line = LogLine::new(Timestamp::default(), 1, LogLevel::Info, "x".repeat(limits::MAX_LOG_LINE));
+    for count in [1, 31, 2, 40] {
+        connection.logs().append(&id, &vec![line.clone(); count]).await.expect("appends");
+    }
+    assert_eq!(connection.logs().lines(&id).await.expect("reads"), vec![line; 32]);
 }
 
 pub(crate) fn document(name: &str) -> DocumentId {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use taskq_core::{
-    CancelAnswer, Connection, Counts, DeadReason, ErrorKind, Progress, Purge, PurgeAnswer, Shelf, State, Unique,
-    WorkerId,
+    CancelAnswer, Connection, Counts, DeadReason, ErrorKind, Progress, Purge, PurgeAnswer, Shelf, State, TaskId,
+    TaskKey, Unique, WorkerId,
     broker::{Accepted, Ending, Settled},
     id::{BatchId, ClaimNumber, Owner},
     limits,
@@ -13,7 +13,7 @@ use taskq_test_support::RedisServer;
 
 use crate::{
     claim, claim_one, connect, enqueue, invocation, join,
-    keys::{document, documents_come_and_go, save_document, schedules_come_and_go},
+    keys::{document, documents_come_and_go, lines_come, save_document, schedules_come_and_go},
     queue,
     rights::rights_of,
     settle, state, succeeded, try_connect, try_enqueue, try_settle,
@@ -52,6 +52,7 @@ async fn produces(connection: &Connection) {
     assert_eq!(broker.cancel(&plain.id).await.expect("cancels"), CancelAnswer::Cancelled);
     let waited = broker.wait(&many[0].id, Duration::from_millis(50)).await.expect("waits").expect("kept");
     assert_eq!(waited.state, State::Ready);
+    assert_eq!(connection.logs().lines(&plain.id).await.expect("reads"), []);
 }
 
 /// All that a worker and an operator do on top of it.
@@ -163,6 +164,7 @@ async fn a_worker_can_do_its_work_with_few_rights() {
     produces(&connection).await;
     works(&connection).await;
     documents_come_and_go(&connection).await;
+    lines_come(&connection).await;
 }
 
 /// Whatever right is missing for a while, a document is at the one version or at the other, and it is listed.
@@ -322,6 +324,11 @@ async fn a_viewer_sees_what_there_is_and_changes_nothing() {
     let kept = documents.read(&document("d")).await.expect("reads").expect("is kept");
     assert_eq!(documents.list(&queue(), None, 9).await.expect("lists"), std::slice::from_ref(&kept));
 
+    lines_come(&owning).await;
+    let talkative = TaskId::new(queue(), TaskKey::own("talks").expect("valid"));
+    let lines = connection.logs().lines(&talkative).await.expect("reads");
+    assert!(!lines.is_empty());
+
     let envelope = invocation().into_envelope().expect("valid");
     let viewer = Owner { worker: WorkerId::generate(), term: 0 };
     let errors = [
@@ -340,6 +347,7 @@ async fn a_viewer_sees_what_there_is_and_changes_nothing() {
         connection.fleet().check_in(viewer.worker.into(), "here", limits::REPORT_KEPT).await.expect_err("checks in"),
         control.purge(&queue(), Purge::Waiting, 9).await.expect_err("purges"),
         control.purge(&queue(), Purge::DeadLetters, 9).await.expect_err("purges"),
+        connection.logs().append(&talkative, &lines).await.expect_err("appends"),
         documents.save(&document("d"), Some(version), "other").await.expect_err("saves"),
         documents.forget(&document("d"), version).await.expect_err("forgets"),
     ];

@@ -8,6 +8,7 @@ mod documents;
 mod entries;
 mod fleet;
 mod leadership;
+mod logs;
 
 use std::{
     collections::BTreeMap,
@@ -36,6 +37,7 @@ use crate::{
     inspect::{Counts, DeadLetter, Finding, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView},
     leader::{CandidateId, FencingToken, Incumbent, Leader, Renewal, Standing},
     limits,
+    logs::{LogLine, Logs},
     schedules::{
         Author, EntryId, EntryName, Fired, Mark, Schedules, StoredEntry, Tick, Written, check_text, check_ticks,
     },
@@ -344,6 +346,18 @@ impl Documents for MemoryBroker {
     async fn list(&self, queue: &QueueName, after: Option<&DocumentName>, count: usize) -> Result<Vec<Document>> {
         let page = |found: &MemoryQueue, _| found.documents.page(after, count.min(limits::MAX_PAGE));
         Ok(self.look(queue, page).unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Logs for MemoryBroker {
+    async fn append(&self, id: &TaskId, lines: &[LogLine]) -> Result<()> {
+        self.silent_step(&id.queue, |queue, now| queue.logs.append(now, &id.key, lines));
+        Ok(())
+    }
+
+    async fn lines(&self, id: &TaskId) -> Result<Vec<LogLine>> {
+        Ok(self.look(&id.queue, |queue, now| queue.logs.lines(now, &id.key)).unwrap_or_default())
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
     state::{DeadReason, State},
 };
 
-use super::{documents::MemoryDocuments, entries::MemoryEntries};
+use super::{documents::MemoryDocuments, entries::MemoryEntries, logs::MemoryLogs};
 
 mod looking;
 
@@ -54,6 +54,7 @@ pub(super) struct MemoryQueue {
     pub(super) documents: MemoryDocuments,
     /// Since when nothing of it is handed out, if it is paused.
     paused_at: Option<Timestamp>,
+    pub(super) logs: MemoryLogs,
     last_token: u64,
     front: i64,
     back: i64,
@@ -130,6 +131,7 @@ impl MemoryQueue {
             entries: MemoryEntries::default(),
             documents: MemoryDocuments::default(),
             paused_at: None,
+            logs: MemoryLogs::default(),
             last_token: 0,
             front: 0,
             back: 0,
@@ -562,6 +564,7 @@ impl MemoryQueue {
             answer.more |= held.len() > left;
         }
         answer.pruned = self.prune(now, limit);
+        self.logs.forget(now);
         answer.more |= answer.due == limit || answer.pruned == limit;
         answer
     }
