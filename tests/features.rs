@@ -5,8 +5,11 @@ use std::{collections::BTreeSet, process::Command};
 /// Features that are not on by themselves, and the packages that only they may bring.
 ///
 /// Add a line for a new feature. What is listed here is looked for in the tree of users who did not ask for it.
-const ASKED_FOR: &[(&str, &[&str])] =
-    &[("metrics", &["prometheus-client"]), ("seal", &["chacha20poly1305", "ed25519-dalek"])];
+const ASKED_FOR: &[(&str, &[&str])] = &[
+    ("dashboard", &["taskq-console", "askama", "argon2"]),
+    ("metrics", &["prometheus-client"]),
+    ("seal", &["chacha20poly1305", "ed25519-dalek"]),
+];
 
 /// The packages that a user with these features compiles, on this machine.
 fn packages(arguments: &[&str]) -> BTreeSet<String> {
