@@ -260,6 +260,7 @@ impl<A: Send + Sync + 'static> App<A> {
             Command::Config(ConfigCommand::Explain { json }) => Ok(check::explain(&config, json)),
             #[cfg(feature = "cli")]
             Command::Console(command) => {
+                config.refuse_missing_file()?;
                 let done = command.run(&connect(&config).await?).await?;
                 Ok(match done {
                     taskq_console::commands::Done::Well => ExitCode::SUCCESS,

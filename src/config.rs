@@ -222,6 +222,29 @@ impl Config {
         Ok(config)
     }
 
+    /// The same, which logs warnings alone unless somebody has chosen otherwise.
+    #[cfg(feature = "cli")]
+    pub(crate) fn quiet(self) -> Self {
+        let is_chosen = self.settings.get("log.filter").is_some_and(|setting| setting.origin != Origin::Default);
+        let log_filter = if is_chosen { self.log_filter } else { "warn".to_owned() };
+        Self { log_filter, ..self }
+    }
+
+    /// For whoever only looks: a file that is not there is a wrong path, and none to be made.
+    ///
+    /// # Errors
+    /// If the broker is a SQLite file that does not exist.
+    #[cfg(feature = "cli")]
+    pub(crate) fn refuse_missing_file(&self) -> Result<()> {
+        let Some(rest) = self.broker_url.strip_prefix("sqlite://") else { return Ok(()) };
+        let path = rest.split_once('?').map_or(rest, |(path, _)| path);
+        if std::path::Path::new(path).exists() {
+            return Ok(());
+        }
+        let cure = "there is no such file; whoever enqueues or works first makes it. Does --url name the right one?";
+        Err(Error::new(ErrorKind::Config, "look into", redacted(&self.broker_url)).because(cure))
+    }
+
     /// The keys whose values differ, but for those of `[schedule]`, `[health]` and `[alert]`, which can change while it runs.
     #[cfg(feature = "scheduler")]
     pub(crate) fn fixed_keys_that_differ(&self, other: &Self) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
-use taskq_core::{BoxError, CancelAnswer, Connection, Envelope, Shelf, TaskId, TaskView, Timestamp};
+use taskq_core::{BoxError, CancelAnswer, Connection, Envelope, LogLine, Shelf, TaskId, TaskView, Timestamp};
 
 use super::{
     Done, Format, bulk,
@@ -197,8 +197,10 @@ pub(super) async fn show(connection: &Connection, id: &TaskId, format: Format) -
     };
     let now = connection.broker().now().await?;
     let why = crate::why::of(connection, &view, now).await?;
+    let logs = connection.logs().lines(id).await?;
     if format.json {
         let mut json = as_json(&view);
+        json["logs"] = logs.iter().map(log_json).collect();
         json["why"] = json!({"code": why.code, "text": why.text});
         say(json);
         return Ok(Done::Well);
@@ -213,7 +215,18 @@ pub(super) async fn show(connection: &Connection, id: &TaskId, format: Format) -
         ));
         failed.error.lines().for_each(|line| say(format_args!("  {}", preview(line, usize::MAX))));
     }
+    if !logs.is_empty() {
+        say("\nlog lines");
+        for line in &logs {
+            let text = preview(line.text(), usize::MAX);
+            say(format_args!("  {}  attempt {}  {:5}  {text}", instant(line.at), line.attempt, line.level));
+        }
+    }
     Ok(Done::Well)
+}
+
+fn log_json(line: &LogLine) -> Value {
+    json!({"at": for_machines(line.at), "attempt": line.attempt, "level": line.level.as_str(), "text": line.text()})
 }
 
 fn facts<'a>(view: &TaskView, why: &str, now: Timestamp) -> Vec<(&'a str, String)> {
