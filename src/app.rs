@@ -1,6 +1,9 @@
-//! The one-line main: gives the user's own binary the subcommands `worker`, `scheduler`, `enqueue`, `schedule` and `check`.
+//! The one-line main: gives the user's own binary the subcommands `worker`, `scheduler`, `enqueue`, `schedule`, `dashboard` and
+//! `check`.
 
 mod check;
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod enqueue;
 #[cfg(feature = "health")]
 mod health;
@@ -104,6 +107,11 @@ enum Command {
     /// Shows how everything is that is watched; exit code 1 if anything is unhealthy
     #[cfg(feature = "health")]
     Health(health::HealthArgs),
+    /// Shows everything to a browser: queues, tasks, dead letters, workers, schedules, health.
+    ///
+    /// Read-only, and only for browsers on this machine, unless it is told otherwise
+    #[cfg(feature = "dashboard")]
+    Dashboard(dashboard::DashboardArgs),
     /// Lists the tasks, tests the broker, and explains where each configured value came from
     Check,
     #[cfg(feature = "cli")]
@@ -245,6 +253,8 @@ impl<A: Send + Sync + 'static> App<A> {
             Command::Enqueue(args) => enqueue::run(&config, args).await,
             #[cfg(feature = "health")]
             Command::Health(args) => health::run(&config, args).await,
+            #[cfg(feature = "dashboard")]
+            Command::Dashboard(args) => dashboard::run(&config, args).await,
             Command::Check => Ok(check::run(&config, AppType::of::<A>()).await),
             #[cfg(feature = "cli")]
             Command::Config(ConfigCommand::Explain { json }) => Ok(check::explain(&config, json)),

@@ -13,6 +13,8 @@ mod nearest;
 pub mod app;
 #[cfg(feature = "app")]
 pub mod config;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 #[cfg(feature = "otel")]

@@ -40,16 +40,23 @@ pub(crate) fn length(length: Duration) -> String {
         _ if millis < 1_000 => format!("{millis} ms"),
         _ if seconds < 10 => format!("{:.1} s", millis as f64 / 1_000.0),
         (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} m {} s", seconds % 60),
-        (0, ..) => format!("{hours} h {minutes} m"),
-        _ => format!("{days} d {hours} h"),
+        (0, 0, _) => two((minutes, "m"), (seconds % 60, "s")),
+        (0, ..) => two((hours, "h"), (minutes, "m")),
+        _ => two((days, "d"), (hours, "h")),
     }
+}
+
+fn two((large, unit): (u64, &str), (small, smaller): (u64, &str)) -> String {
+    if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {smaller}") }
 }
 
 /// How long ago or ahead: `4 s ago`, `in 3 m 20 s`.
 pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     // Tenths flicker from one look to the next and tell nothing.
-    let whole = |distance: Duration| length(Duration::from_secs(distance.as_secs()));
+    let whole = |distance: Duration| match distance.as_secs() {
+        seconds if seconds < 10 => format!("{seconds} s"),
+        seconds => length(Duration::from_secs(seconds)),
+    };
     match at.as_millis() - now.as_millis() {
         -999..=999 => "now".to_owned(),
         ahead if ahead > 0 => format!("in {}", whole(at.since(now))),
@@ -154,7 +161,7 @@ mod tests {
             assert_eq!(length(Duration::from_millis(millis)), text);
         }
         let now = Timestamp::from_millis(1_000_000);
-        assert_eq!(relative(Timestamp::from_millis(995_700), now), "4.0 s ago");
+        assert_eq!(relative(Timestamp::from_millis(995_700), now), "4 s ago");
         assert_eq!(relative(now, now), "now");
     }
 

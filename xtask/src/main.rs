@@ -10,6 +10,7 @@ mod chaos;
 mod lint;
 mod test;
 
+mod browser;
 mod instructions;
 mod leftovers;
 mod package_manager;

@@ -1,4 +1,4 @@
-//! The system's package manager, through which a missing Redis server, valgrind or libfaketime is installed.
+//! The system's package manager, through which a missing Redis server, valgrind, libfaketime or chromium is installed.
 //!
 //! The promise: nothing is installed without consent, and no installed package starts a service.
 
@@ -30,6 +30,7 @@ pub(crate) enum Package {
     RedisServer,
     Valgrind,
     Faketime,
+    Chromium,
 }
 
 impl Package {
@@ -39,6 +40,7 @@ impl Package {
             Package::RedisServer => "redis-server",
             Package::Valgrind => "valgrind",
             Package::Faketime => "libfaketime",
+            Package::Chromium => "chromium",
         }
     }
 }
@@ -140,6 +142,7 @@ impl PackageManager {
             // Its name everywhere.
             Package::Valgrind => "valgrind",
             Package::Faketime => "libfaketime",
+            Package::Chromium => "chromium",
         }
     }
 }

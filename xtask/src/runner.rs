@@ -1,4 +1,4 @@
-//! Runs the cargo commands of a test run: in the run's folder, in a process group of its own that
+//! Runs the commands of a test run: in the run's folder, in a process group of its own that
 //! the folder's guard knows, and with the output passed on while it is counted.
 
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
@@ -92,7 +92,10 @@ impl<'a> Runner<'a> {
 /// The command as one would type it.
 fn shown(command: &Command) -> String {
     let arguments = command.get_args().map(|argument| argument.to_string_lossy());
-    let words: Vec<_> = std::iter::once("cargo".into()).chain(arguments).collect();
+    // The very path of cargo tells nothing.
+    let program = command.get_program().to_string_lossy();
+    let program = program.rsplit('/').next().unwrap_or_default().to_owned();
+    let words: Vec<_> = std::iter::once(program.into()).chain(arguments).collect();
     format!("`{}`", words.join(" "))
 }
 

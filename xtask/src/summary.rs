@@ -71,6 +71,8 @@ pub(crate) enum SummaryFormat {
     Libtest,
     /// One line at the end: `Gungraun result: Ok. 6 without regressions; 1 regressed; 0 filtered; ..`.
     Gungraun,
+    /// A line for each count, at the end: `# pass 12`, `# fail 1`.
+    Node,
 }
 
 impl SummaryFormat {
@@ -89,6 +91,16 @@ impl SummaryFormat {
             SummaryFormat::Gungraun => {
                 let (_, counts) = line.strip_prefix("Gungraun result: ")?.split_once(". ")?;
                 Some(count(counts.split(';')))
+            }
+            SummaryFormat::Node => {
+                let (what, number) = line.strip_prefix("# ")?.trim_end().split_once(' ')?;
+                let number = number.parse().ok()?;
+                match what {
+                    "pass" => Some(Summary { passed: number, ..Summary::default() }),
+                    "fail" | "cancelled" => Some(Summary { failed: number, ..Summary::default() }),
+                    "skipped" | "todo" => Some(Summary { skipped: number, ..Summary::default() }),
+                    _ => None,
+                }
             }
         }
     }
@@ -196,6 +208,20 @@ mod tests {
             ),
             summary(5, 2, 1)
         );
+    }
+
+    #[test]
+    fn nodes_counts_are_read_line_by_line_and_lines_of_tests_do_not_count() {
+        let read = |line| SummaryFormat::Node.read(line);
+        assert_eq!(read("# pass 12\n"), summary(12, 0, 0));
+        assert_eq!(read("# fail 1\n"), summary(0, 1, 0));
+        assert_eq!(read("# cancelled 2\n"), summary(0, 2, 0));
+        assert_eq!(read("# skipped 3\n"), summary(0, 0, 3));
+        for other in
+            ["# tests 12\n", "    # pass 12\n", "ok 1 - pass 12\n", "# Subtest: pass 12\n", "# duration_ms 9.5\n"]
+        {
+            assert_eq!(read(other), None);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 
 use clap::Args;
 
+use crate::browser::{Browser, LEFT_OUT};
 use crate::cargo::{cargo, has_cargo_command};
 use crate::failure::Failure;
 use crate::headline;
@@ -30,18 +31,26 @@ use crate::test_folder::TestFolder;
 /// installed, else through cargo test; then the tests in the documentation. At last, on x86-64
 /// Linux, the instructions of the hottest parts are counted by valgrind, which is installed like the
 /// server, and each count above its limit is one failed test. All children and temporary files are
-/// gone at the end, also after ctrl-c. The last line counts the tests: "N passed, N failed, N skipped".
+/// gone at the end, also after ctrl-c.
+///
+/// With --browser the dashboard is tested in a chromium too, which is installed like the server; the npm packages for that go
+/// below target/. The last line counts the tests: "N passed, N failed, N skipped".
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     cargo xtask test                    everything\n  \
     cargo xtask test retry              the tests with \"retry\" in their names\n  \
     cargo xtask test instructions       the instruction counts, after the few tests with this name\n  \
+    cargo xtask test --browser          everything, and the dashboard in a browser\n  \
     cargo xtask test --yes              installs a server without asking, as does CI=1\n  \
     TASKQ_REDIS_SERVER=/opt/valkey/bin/valkey-server cargo xtask test")]
 pub(crate) struct TestOptions {
     /// Install a missing server program without asking.
     #[arg(long)]
     yes: bool,
+
+    /// Test the dashboard in a browser too.
+    #[arg(long)]
+    browser: bool,
 
     /// Run only the tests with this text in their names.
     filter: Option<String>,
@@ -55,7 +64,7 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Failure> {
     println!("{server}");
 
     let mut folder = TestFolder::make()?;
-    let ran = run_in(&mut folder, server.program(), consent, options.filter.as_deref());
+    let ran = run_in(&mut folder, server.program(), consent, options);
     // The folder is cleaned up before the result is looked at, so that no error can prevent it.
     let cleaned = folder.clean_up();
     let summary = ran?;
@@ -63,14 +72,22 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Failure> {
     if summary.counts_no_test() {
         eprintln!("no test ran: no test has the filter's text in its name");
     }
+    if !options.browser {
+        println!("{LEFT_OUT}");
+    }
     println!("{summary}");
     Ok(summary.exit_code())
 }
 
-fn run_in(folder: &mut TestFolder, server: &Path, consent: Consent, filter: Option<&str>) -> Result<Summary, Failure> {
+fn run_in(folder: &mut TestFolder, server: &Path, consent: Consent, options: &TestOptions) -> Result<Summary, Failure> {
+    let filter = options.filter.as_deref();
     let mut runner = Runner::new(folder, server);
     let gate = match Gate::is_wanted(filter) {
         true => Gate::set_up(&mut runner, consent)?,
+        false => None,
+    };
+    let browser = match options.browser {
+        true => Some(Browser::set_up(&mut runner, consent)?),
         false => None,
     };
 
@@ -93,7 +110,11 @@ fn run_in(folder: &mut TestFolder, server: &Path, consent: Consent, filter: Opti
         Some(gate) => gate.run(&mut runner)?,
         None => Summary::default(),
     };
-    Ok(tests + documentation + counts)
+    let browsed = match browser {
+        Some(browser) => browser.run(&mut runner)?,
+        None => Summary::default(),
+    };
+    Ok(tests + documentation + counts + browsed)
 }
 
 /// What tests spawn must be there before they run: Cargo builds no examples for them.

@@ -71,11 +71,14 @@ impl CheckLine {
             target: row.target.clone(),
             health: if row.is_paused { "paused" } else { row.health.as_str() },
             is_paused: row.is_paused,
-            every: row.every.clone().unwrap_or_default(),
+            every: row.every.as_deref().map(|every| every.trim_start_matches("every ").to_owned()).unwrap_or_default(),
             since: row.since.map_or_else(|| "nobody has looked yet".to_owned(), |at| relative(at, now)),
             looked: row.looked_at.map_or_else(|| "never".to_owned(), |at| relative(at, now)),
             reason: row.reason.clone().unwrap_or_default(),
-            latency: median.map_or_else(|| "–".to_owned(), length),
+            latency: median.map_or_else(
+                || "–".to_owned(),
+                |median| if median.is_zero() { "< 1 ms".to_owned() } else { length(median) },
+            ),
             bars: row.latencies_ms.iter().enumerate().map(bar).collect(),
             changes: changes.collect(),
         }
@@ -91,7 +94,8 @@ impl Board {
         let headline = match worst {
             None => "Nothing is watched".to_owned(),
             Some(Health::Healthy) => "Everything is healthy".to_owned(),
-            Some(_) => format!("{} not as it should be", crate::words::counted(wrong as u64, "check")),
+            Some(_) if wrong == 1 => "1 check is not as it should be".to_owned(),
+            Some(_) => format!("{wrong} checks are not as they should be"),
         };
         Self {
             headline,

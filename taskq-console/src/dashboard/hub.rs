@@ -70,10 +70,11 @@ impl Hub {
         Watch { hub: Arc::clone(self), pulses: self.pulses.subscribe(), task }
     }
 
-    /// Whether the loop runs.
-    #[cfg(test)]
-    pub(super) fn is_looking(&self) -> bool {
-        self.crowd().looking.as_ref().is_some_and(|looking| !looking.is_finished())
+    /// What was seen last, if anybody has watched since not long ago.
+    pub(super) fn last(&self) -> Option<Arc<Pulse>> {
+        let last = Arc::clone(&self.pulses.borrow());
+        let age = self.connection.clock().monotonic().saturating_sub(last.began);
+        (last.began > Duration::ZERO && age < limits::REMEMBERED && last.trouble.is_none()).then_some(last)
     }
 
     /// Ends the loop and every stream.

@@ -21,6 +21,9 @@ pub(super) const CALL: Duration = Duration::from_secs(3);
 /// How long a whole request may take, streams excepted.
 pub(super) const REQUEST: Duration = Duration::from_secs(20);
 
+/// For so long the last look is good enough for the marks beside the sections of a page that needs none itself.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(60);
+
 /// Queues that a look counts, by name. More are listed and not counted.
 pub(super) const QUEUES: usize = 200;
 

@@ -118,7 +118,7 @@ impl Overview {
         let leader = match (&pulse.leader, pulse.leading()) {
             (None, _) => "nobody leads".to_owned(),
             (Some(_), Some(member)) => format!("{} leads", member.name()),
-            (Some(incumbent), None) => format!("{} leads", incumbent.candidate),
+            (Some(incumbent), None) => format!("{:.8} leads", incumbent.candidate.to_string()),
         };
         Self {
             figures,

@@ -95,6 +95,9 @@ pub(super) struct Frame {
 impl Frame {
     pub(super) fn new(shared: &Shared, asker: &Asker, section: &'static str, pulse: Option<&Pulse>) -> Self {
         let options = &shared.options;
+        // What another page has seen not long ago is good enough for the marks beside the sections.
+        let last = shared.hub.last();
+        let pulse = pulse.or(last.as_deref());
         Self {
             base: asker.base.clone(),
             title: options.title.clone().unwrap_or_else(|| "taskq".to_owned()),

@@ -100,7 +100,7 @@ pub(super) async fn schedules(State(shared): State<Arc<Shared>>, asker: Asker) -
             .map(|id| format!("after_queue={}&after_name={}", encoded(id.queue.as_str()), encoded(id.name.as_str())));
         let leader = pulse.leader.as_ref().map(|incumbent| match pulse.leading() {
             Some(member) => member.name(),
-            None => incumbent.candidate.to_string(),
+            None => format!("{:.8}", incumbent.candidate.to_string()),
         });
         let frame = Frame::new(&shared, &asker, "schedules", Some(&pulse));
         let rows = rows.iter().map(|row| ScheduleLine::of(row, pulse.now)).collect();

@@ -1,0 +1,99 @@
+//! The subcommand `dashboard`: where it listens, what it refuses, who gets in, and that it ends.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use taskq_test_support::{ChildProcess, TempFolder, example_program};
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn program(folder: &TempFolder, arguments: &[&str]) -> Command {
+    let mut command = Command::new(example_program("scheduled"));
+    command.arg("dashboard").args(arguments).args(["--url", "sqlite://tasks.db"]).current_dir(folder.path());
+    command
+}
+
+/// Starts it, and gives its address.
+fn start(folder: &TempFolder, arguments: &[&str]) -> (ChildProcess, String) {
+    let process = ChildProcess::spawn(program(folder, arguments).args(["--listen", "127.0.0.1:0"]));
+    let line = process.wait_for_line(|line| line.starts_with("dashboard at http://"), LONG);
+    let address = line.trim_start_matches("dashboard at http://").trim_end_matches('/').to_owned();
+    (process, address)
+}
+
+/// The whole answer to a request with these lines in it.
+fn ask(address: &str, first: &str, lines: &[&str], body: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(LONG)).expect("a bound");
+    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    let form = format!("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}", body.len());
+    let request = format!("{first} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{lines}{form}\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).expect("is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("is answered");
+    answer
+}
+
+/// What it says before it gives up.
+fn refusal(folder: &TempFolder, arguments: &[&str]) -> String {
+    let output = program(folder, arguments).output().expect("runs");
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn it_shows_the_broker_to_this_machine_and_ends_on_sigterm_with_browsers_watching() {
+    let folder = TempFolder::new();
+    let (process, address) = start(&folder, &[]);
+    let page = ask(&address, "GET /", &[], "");
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("sqlite:") && page.contains("read-only"), "{page}");
+    assert!(page.contains("href=\"/schedules\"") && page.contains("href=\"/health\""), "the facade's own are there");
+    assert!(
+        ask(&address, "GET /", &["Host: evil.example"], "").starts_with("HTTP/1.1 421"),
+        "two hosts are none of ours"
+    );
+    let mut watching = TcpStream::connect(&address).expect("it listens");
+    write!(watching, "GET /live?page=overview HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("is sent");
+    watching.set_read_timeout(Some(LONG)).expect("a bound");
+    let mut first = [0; 512];
+    assert!(watching.read(&mut first).expect("is answered") > 0);
+    process.terminate();
+    assert!(process.wait_for_exit(LONG).success(), "it does not wait for a stream to end");
+}
+
+#[test]
+fn it_listens_to_others_only_if_it_asks_who_they_are() {
+    let folder = TempFolder::new();
+    let told = refusal(&folder, &["--listen", "0.0.0.0:0"]);
+    assert!(told.contains("127.0.0.1") && told.contains("accounts"), "{told}");
+    std::fs::write(folder.path().join("accounts"), "ada:operator:secret-canary\n").expect("written");
+    let told = refusal(&folder, &["--accounts", "accounts"]);
+    assert!(told.contains("line 1") && !told.contains("canary"), "{told}");
+    assert!(refusal(&folder, &["--accounts", "none"]).contains("read accounts none"));
+    assert!(refusal(&folder, &["--proxy-header", "x-user"]).contains("--proxy-peer"));
+}
+
+#[test]
+fn with_accounts_one_signs_in_by_a_hash_made_from_standard_input() {
+    let folder = TempFolder::new();
+    let mut hashing =
+        program(&folder, &["hash-password"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("runs");
+    hashing.stdin.take().expect("piped").write_all(b"correct horse\n").expect("written");
+    let output = hashing.wait_with_output().expect("ends");
+    let hash = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(hash.starts_with("$argon2id$"), "{hash}");
+    std::fs::write(folder.path().join("accounts"), format!("ada:operator:{hash}")).expect("written");
+    let (process, address) = start(&folder, &["--accounts", "accounts", "--allow-actions"]);
+    assert!(ask(&address, "GET /", &[], "").contains("location: /login"));
+    let origin = format!("Origin: http://{address}");
+    let answer = ask(&address, "POST /login", &[&origin], "name=ada&password=correct+horse");
+    let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("a cookie");
+    let cookie = format!("Cookie: {}", cookie.split(';').next().expect("a value"));
+    let page = ask(&address, "GET /", &[&cookie], "");
+    assert!(page.contains(">ada<") && page.contains("operator"), "{page}");
+    drop(process);
+}
