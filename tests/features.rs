@@ -6,8 +6,9 @@ use std::{collections::BTreeSet, process::Command};
 ///
 /// Add a line for a new feature. What is listed here is looked for in the tree of users who did not ask for it.
 const ASKED_FOR: &[(&str, &[&str])] = &[
-    ("metrics", &["prometheus-client"]),
     ("otel", &["opentelemetry", "opentelemetry-otlp", "opentelemetry_sdk", "prost", "tonic", "tracing-opentelemetry"]),
+    ("dashboard", &["taskq-console", "askama", "argon2"]),
+    ("metrics", &["prometheus-client"]),
     ("seal", &["chacha20poly1305", "ed25519-dalek"]),
 ];
 

@@ -27,8 +27,15 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text[..end].lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
-const LIBRARIES: [&str; 6] =
-    ["src", "taskq-core/src", "taskq-worker/src", "taskq-brokers/src", "taskq-scheduler/src", "taskq-macros/src"];
+const LIBRARIES: [&str; 7] = [
+    "src",
+    "taskq-core/src",
+    "taskq-worker/src",
+    "taskq-brokers/src",
+    "taskq-scheduler/src",
+    "taskq-console/src",
+    "taskq-macros/src",
+];
 
 /// Every line of library code that contains one of the words, except in files that end so.
 fn lines_with(folders: &[&str], words: &[&str], except: &[&str]) -> Vec<String> {
@@ -55,14 +62,18 @@ fn time_is_read_only_in_the_clock() {
 
 #[test]
 fn loops_are_spawned_only_through_the_clock_or_by_adapters() {
-    let hits = lines_with(&["taskq-core/src", "taskq-worker/src", "src"], &["tokio::spawn("], &["clock.rs"]);
+    let hits = lines_with(
+        &["taskq-core/src", "taskq-worker/src", "taskq-console/src", "src"],
+        &["tokio::spawn("],
+        &["clock.rs"],
+    );
     let outside_conformance: Vec<_> = hits.into_iter().filter(|hit| !hit.contains("conformance")).collect();
     assert!(outside_conformance.is_empty(), "use Clock::spawn: {outside_conformance:#?}");
 }
 
 #[test]
 fn drivers_stay_in_the_adapters() {
-    let folders = ["src", "taskq-core/src", "taskq-worker/src", "taskq-scheduler/src"];
+    let folders = ["src", "taskq-core/src", "taskq-worker/src", "taskq-scheduler/src", "taskq-console/src"];
     let hits = lines_with(&folders, &["redis::", "rusqlite::"], &["connect.rs", "src/engines.rs"]);
     assert!(hits.is_empty(), "driver types outside taskq-brokers: {hits:#?}");
 }
@@ -70,10 +81,11 @@ fn drivers_stay_in_the_adapters() {
 #[test]
 fn worker_scheduler_and_brokers_do_not_know_one_another() {
     for (crate_name, strangers) in [
-        ("taskq-core", ["taskq-worker", "taskq-brokers", "taskq-scheduler"].as_slice()),
+        ("taskq-core", ["taskq-worker", "taskq-brokers", "taskq-scheduler", "taskq-console"].as_slice()),
         ("taskq-worker", &["taskq-brokers", "taskq-scheduler", "taskq-macros"]),
         ("taskq-brokers", &["taskq-worker", "taskq-scheduler", "taskq-macros"]),
         ("taskq-scheduler", &["taskq-worker", "taskq-brokers", "taskq-macros"]),
+        ("taskq-console", &["taskq-worker", "taskq-brokers", "taskq-scheduler", "taskq-macros"]),
         ("taskq-macros", &["taskq-core", "taskq-worker", "taskq-brokers", "taskq-scheduler"]),
     ] {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join(crate_name).join("Cargo.toml");
@@ -96,7 +108,7 @@ fn every_source_opens_with_what_it_holds() {
 
 #[test]
 fn features_never_use_the_weak_form() {
-    for folder in ["", "taskq-core/", "taskq-brokers/", "taskq-worker/", "taskq-scheduler/"] {
+    for folder in ["", "taskq-core/", "taskq-brokers/", "taskq-worker/", "taskq-scheduler/", "taskq-console/"] {
         let manifest = format!("{folder}Cargo.toml");
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&manifest);
         let text = std::fs::read_to_string(path).expect("readable");

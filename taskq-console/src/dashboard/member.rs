@@ -23,8 +23,8 @@ pub(super) struct MemberRow {
 impl MemberRow {
     /// Reads what a member says, and what it has counted.
     pub(super) fn read(member: Member) -> (Self, Option<Figures>) {
-        let report = Report::decode(&member.report);
-        let figures = report.as_ref().map(|report| report.figures.clone());
+        let mut report = Report::decode(&member.report);
+        let figures = report.as_mut().map(|report| std::mem::take(&mut report.figures));
         let drain_asked = matches!(member.asked, Some(Request::Drain));
         (Self { id: member.id, seen_at: member.seen_at, report, drain_asked, flow: None }, figures)
     }
