@@ -37,6 +37,14 @@ pub(crate) async fn why(connection: &Connection, id: &TaskId) -> Result<Why> {
 
 /// The same of a task that was looked at already.
 pub(crate) async fn of(connection: &Connection, view: &TaskView, now: Timestamp) -> Result<Why> {
+    match view.snapshot.state.is_final() {
+        true => among(connection, view, &[], now).await,
+        false => among(connection, view, &roll::call(connection).await?, now).await,
+    }
+}
+
+/// The same, where the roll was called already.
+pub(crate) async fn among(connection: &Connection, view: &TaskView, roll: &[Listed], now: Timestamp) -> Result<Why> {
     let snapshot = &view.snapshot;
     let ended = snapshot.ended_at.map_or_else(String::new, |at| format!(" {}", when(at, now)));
     let queue = &view.id.queue;
@@ -55,10 +63,10 @@ pub(crate) async fn of(connection: &Connection, view: &TaskView, now: Timestamp)
         State::Untracked => {
             because("untracked", "Nobody keeps the state of a task without result: it waits in its queue, or is done.")
         }
-        State::Running => running(connection, view, now).await?,
+        State::Running => running(view, roll, now),
         State::Scheduled | State::Retrying | State::Ready => {
-            let (about, roll) = (connection.inspect().queue(queue).await?, roll::call(connection).await?);
-            waiting(view, &about, &roll, now)
+            let about = connection.inspect().queue(queue).await?;
+            waiting(view, &about, roll, now)
         }
     })
 }
@@ -134,9 +142,8 @@ fn unknown_task(envelope: &Envelope, queue: &str, roll: &[Listed]) -> Option<Why
     })
 }
 
-async fn running(connection: &Connection, view: &TaskView, now: Timestamp) -> Result<Why> {
-    let Some(owner) = view.snapshot.owner else { return Ok(because("running", "It runs.")) };
-    let roll = roll::call(connection).await?;
+fn running(view: &TaskView, roll: &[Listed], now: Timestamp) -> Why {
+    let Some(owner) = view.snapshot.owner else { return because("running", "It runs.") };
     let holder = roll.iter().find(|listed| listed.member.id == owner.worker.into());
     let attempt = view.envelope.as_ref().map_or(1, |envelope| envelope.attempts + 1);
     let Some((listed, report)) = holder.and_then(|listed| Some((listed, listed.report.as_ref()?))) else {
@@ -145,7 +152,7 @@ async fn running(connection: &Connection, view: &TaskView, now: Timestamp) -> Re
              queue within seconds.",
             owner.worker
         );
-        return Ok(because("running", text));
+        return because("running", text);
     };
     let id = view.id.to_string();
     let task = report.running.iter().find(|task| task.id == id);
@@ -155,7 +162,7 @@ async fn running(connection: &Connection, view: &TaskView, now: Timestamp) -> Re
         "It runs on {} (process {} on {}){for_so_long}: attempt {attempt}.",
         report.program, report.pid, report.host
     );
-    Ok(because("running", text))
+    because("running", text)
 }
 
 /// `in 3 m 20 s (2026-11-28 02:14:34 UTC)`.

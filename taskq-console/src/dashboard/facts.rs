@@ -2,6 +2,8 @@
 
 use taskq_core::{Connection, Result, TaskId, TaskView, Timestamp};
 
+use crate::{roll::Listed, why};
+
 /// What is known of a task at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
@@ -25,6 +27,14 @@ pub(super) struct Line {
 pub(super) async fn gather(connection: &Connection, id: &TaskId) -> Result<Option<Facts>> {
     let Some(view) = connection.inspect().task(id).await? else { return Ok(None) };
     let now = connection.broker().now().await?;
-    let why = crate::why::of(connection, &view, now).await?.text;
+    let why = why::of(connection, &view, now).await?.text;
+    Ok(Some(Facts { now, view, logs: Vec::new(), why }))
+}
+
+/// The same, where the roll was called already: a look does that once for all tasks that are watched.
+pub(super) async fn gather_among(connection: &Connection, id: &TaskId, roll: &[Listed]) -> Result<Option<Facts>> {
+    let Some(view) = connection.inspect().task(id).await? else { return Ok(None) };
+    let now = connection.broker().now().await?;
+    let why = why::among(connection, &view, roll, now).await?.text;
     Ok(Some(Facts { now, view, logs: Vec::new(), why }))
 }

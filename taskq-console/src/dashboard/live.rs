@@ -18,7 +18,7 @@ use super::{
     Shared, health,
     hub::Watch,
     limits, overview,
-    page::{Asker, Frame},
+    page::{self, Asker, Frame},
     pulse::Pulse,
     queues, task,
     visitor::{Visitor, cookie},
@@ -126,6 +126,7 @@ impl Stream {
             return Ok(Some(Seen::Trouble(format!("The broker cannot be asked: {why}. What you see is from before."))));
         }
         let frame = &self.frame;
+        let counts = page::counts_part(&pulse, frame.has_status)?;
         let part = match self.page.as_str() {
             "overview" => overview::part(frame, pulse).map(Some),
             "queues" => queues::queues_part(frame, &pulse).map(Some),
@@ -139,6 +140,6 @@ impl Stream {
             }
             _ => Ok(None),
         };
-        Ok(part?.map(Seen::Part))
+        Ok(part?.map(|part| Seen::Part(part + &counts)))
     }
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use taskq_core::{
-    Figures, Member, MemberId, Request, Timestamp,
+    Figures, MemberId, Request, Timestamp,
     fleet::{MemberKind, Report, ReportedTask},
 };
 
 use super::rates::Flow;
+use crate::roll::Listed;
 
 /// A process of the fleet.
 #[derive(Clone, Debug)]
@@ -22,9 +23,10 @@ pub(super) struct MemberRow {
 
 impl MemberRow {
     /// Reads what a member says, and what it has counted.
-    pub(super) fn read(member: Member) -> (Self, Option<Figures>) {
-        let mut report = Report::decode(&member.report);
+    pub(super) fn read(listed: &Listed) -> (Self, Option<Figures>) {
+        let mut report = listed.report.clone();
         let figures = report.as_mut().map(|report| std::mem::take(&mut report.figures));
+        let member = &listed.member;
         let drain_asked = matches!(member.asked, Some(Request::Drain));
         (Self { id: member.id, seen_at: member.seen_at, report, drain_asked, flow: None }, figures)
     }

@@ -112,8 +112,8 @@ impl Frame {
             broker: shared.connection.address().to_owned(),
             has_schedules: options.timetable.is_some(),
             has_status: options.status.is_some(),
-            dead: pulse.map(|pulse| pulse.total.dead).filter(|dead| *dead > 0).map(number),
-            complaints: pulse.map(Pulse::complaints).filter(|complaints| *complaints > 0),
+            dead: pulse.and_then(dead),
+            complaints: pulse.and_then(complaints),
             version: env!("CARGO_PKG_VERSION"),
             assets: super::assets::version(),
         }
@@ -210,6 +210,27 @@ struct ErrorPage<'a> {
     headline: &'a str,
     why: &'a str,
     is_broker: bool,
+}
+
+/// The marks beside the sections, for a page that is open already.
+#[derive(Template)]
+#[template(path = "counts_live.html")]
+struct CountsPart {
+    dead: Option<String>,
+    complaints: Option<usize>,
+    has_status: bool,
+}
+
+pub(super) fn counts_part(pulse: &Pulse, has_status: bool) -> askama::Result<String> {
+    CountsPart { dead: dead(pulse), complaints: complaints(pulse), has_status }.render()
+}
+
+fn dead(pulse: &Pulse) -> Option<String> {
+    Some(pulse.total.dead).filter(|dead| *dead > 0).map(number)
+}
+
+fn complaints(pulse: &Pulse) -> Option<usize> {
+    Some(pulse.complaints()).filter(|complaints| *complaints > 0)
 }
 
 /// A page that has nothing around it, since nobody knows who would look at it.

@@ -8,12 +8,14 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use taskq_core::{
-    Connection, Counts, Incumbent, Member, MemberId, QueueName, QueueView, Result, TaskId, Timestamp, fleet::MemberKind,
+    Connection, Counts, Incumbent, MemberId, QueueName, QueueView, Result, TaskId, Timestamp, fleet::MemberKind,
 };
+
+use crate::roll;
 
 use super::{
     chart::{Chart, History, Point},
-    facts::{Facts, gather},
+    facts::{Facts, gather_among},
     limits,
     member::MemberRow,
     rates::{Flow, Rates},
@@ -114,8 +116,9 @@ impl Looker {
                 .buffered(limits::CALLS_AT_ONCE)
                 .try_collect()
                 .await?;
-        let (mut members, figures): (Vec<_>, Vec<_>) =
-            fleet(connection).await?.into_iter().map(MemberRow::read).unzip();
+        let mut roll = roll::call(connection).await?;
+        roll.truncate(limits::MEMBERS);
+        let (mut members, figures): (Vec<_>, Vec<_>) = roll.iter().map(MemberRow::read).unzip();
         let leader = connection.leader().incumbent().await?;
         for (member, figures) in members.iter().zip(figures) {
             if let Some(figures) = figures {
@@ -133,7 +136,7 @@ impl Looker {
         self.history.note(now, point(&total, &flow));
         let mut tasks = HashMap::new();
         for id in watched {
-            if let Some(facts) = gather(connection, &id).await? {
+            if let Some(facts) = gather_among(connection, &id, &roll).await? {
                 tasks.insert(id, Arc::new(facts));
             }
         }
@@ -160,20 +163,6 @@ impl Looker {
             trouble: None,
         })
     }
-}
-
-async fn fleet(connection: &Connection) -> Result<Vec<Member>> {
-    let mut all: Vec<Member> = Vec::new();
-    while all.len() < limits::MEMBERS {
-        let after = all.last().map(|member| member.id);
-        let page = connection.fleet().members(after, taskq_core::limits::MAX_PAGE).await?;
-        if page.is_empty() {
-            break;
-        }
-        all.extend(page);
-    }
-    all.truncate(limits::MEMBERS);
-    Ok(all)
 }
 
 fn row(name: QueueName, view: QueueView, flows: &mut BTreeMap<QueueName, Flow>) -> QueueRow {
