@@ -60,9 +60,9 @@ test("a schedule is triggered, paused and resumed, and its task runs", async () 
   const note = await page.getByRole("status").innerText();
   const id = note.match(/reports\/stock\S+/)[0];
   await page.getByRole("button", { name: "Pause" }).click();
-  await page.getByText("fires nothing until it is resumed").waitFor();
+  await page.locator(".state-line .is-paused").waitFor();
   await page.getByRole("button", { name: "Resume" }).click();
-  await page.getByText("fires nothing until it is resumed").waitFor({ state: "detached" });
+  await page.locator(".state-line .is-scheduled").waitFor();
   await page.getByRole("searchbox", { name: "Find a task by its id" }).fill(id);
   await page.keyboard.press("Enter");
   await page.locator(".state-line .is-succeeded").waitFor();
