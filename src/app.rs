@@ -237,6 +237,12 @@ impl<A: Send + Sync + 'static> App<A> {
             return Ok(printed);
         }
         let config = load(&cli.common)?;
+        #[cfg(feature = "cli")]
+        let config = match &cli.command {
+            // What people ask for is not to be looked for among what a program tells.
+            Command::Console(_) | Command::Config(_) => config.quiet(),
+            _ => config,
+        };
         let telemetry = Telemetry::start(&config)?;
         let code = self.obey(cli, config).await;
         telemetry.end().await;

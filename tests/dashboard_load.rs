@@ -53,6 +53,8 @@ async fn fill(connection: &Connection) {
     }
     worker.drain();
     worker.ended().await;
+    let queue = QueueName::new("load").expect("valid");
+    assert_eq!(connection.inspect().counts(&queue).await.expect("counts").ready, load());
     for number in 0..WORKERS {
         report(connection, number).await;
     }

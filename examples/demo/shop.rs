@@ -22,6 +22,7 @@ pub(crate) async fn charge_card(
     amount_cents: u64,
     card_token: String,
 ) -> TaskResult<String> {
+    ctx.log(format!("charging {amount_cents} cents for order {order}"));
     pause(40 + order % 7 * 25).await;
     match (order % 40, order % 9, ctx.attempt()) {
         (39, ..) => Err(TaskError::fatal(format!("card declined: the bank of order {order} says no"))),
@@ -40,6 +41,7 @@ pub(crate) async fn send_receipt(order: u64, to: String) -> String {
 /// Pays money back. The provider knows nothing of a refund until somebody has looked at it: then a replay succeeds.
 #[task(queue = "orders", retry = Retry::fixed(Duration::from_millis(200)).attempts(2))]
 pub(crate) async fn refund_order(ctx: &Context<Shop>, order: u64) -> TaskResult<String> {
+    ctx.log(format!("asking the payment provider to refund order {order}"));
     pause(20).await;
     let mut announced = ctx.app().announced.lock().unwrap_or_else(PoisonError::into_inner);
     match (announced.contains(&order), ctx.attempt()) {

@@ -1,6 +1,6 @@
 //! Why a task is not running, or what became of it: one answer, with what to do about it.
 
-use taskq_core::{Connection, Envelope, QueueView, Result, State, TaskId, TaskView, Timestamp, fleet::MemberKind};
+use taskq_core::{Connection, Envelope, QueueView, Result, State, TaskView, Timestamp, fleet::MemberKind};
 
 use crate::{
     roll::{self, Listed},
@@ -24,7 +24,8 @@ fn because(code: &'static str, text: impl Into<String>) -> Why {
 }
 
 /// Asks the broker about a task.
-pub(crate) async fn why(connection: &Connection, id: &TaskId) -> Result<Why> {
+#[cfg(feature = "cli")]
+pub(crate) async fn why(connection: &Connection, id: &taskq_core::TaskId) -> Result<Why> {
     match connection.inspect().task(id).await? {
         Some(view) => of(connection, &view, connection.broker().now().await?).await,
         None => Ok(because(

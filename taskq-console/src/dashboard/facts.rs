@@ -1,6 +1,6 @@
 //! [`Facts`]: everything that is known of one task.
 
-use taskq_core::{Connection, Result, TaskId, TaskView, Timestamp};
+use taskq_core::{Connection, LogLine, Result, TaskId, TaskView, Timestamp};
 
 use crate::{roll::Listed, why};
 
@@ -9,18 +9,10 @@ use crate::{roll::Listed, why};
 pub(super) struct Facts {
     pub(super) now: Timestamp,
     pub(super) view: TaskView,
-    pub(super) logs: Vec<Line>,
+    /// What its body said.
+    pub(super) logs: Vec<LogLine>,
     /// Why it does not run, or what became of it.
     pub(super) why: String,
-}
-
-/// What its body said.
-#[derive(Clone, Debug)]
-pub(super) struct Line {
-    pub(super) at: Timestamp,
-    pub(super) attempt: u32,
-    pub(super) level: &'static str,
-    pub(super) text: String,
 }
 
 /// Asks the broker for it; `None` if there is no such task.
@@ -28,7 +20,8 @@ pub(super) async fn gather(connection: &Connection, id: &TaskId) -> Result<Optio
     let Some(view) = connection.inspect().task(id).await? else { return Ok(None) };
     let now = connection.broker().now().await?;
     let why = why::of(connection, &view, now).await?.text;
-    Ok(Some(Facts { now, view, logs: Vec::new(), why }))
+    let logs = connection.logs().lines(id).await?;
+    Ok(Some(Facts { now, view, logs, why }))
 }
 
 /// The same, where the roll was called already: a look does that once for all tasks that are watched.
@@ -36,5 +29,6 @@ pub(super) async fn gather_among(connection: &Connection, id: &TaskId, roll: &[L
     let Some(view) = connection.inspect().task(id).await? else { return Ok(None) };
     let now = connection.broker().now().await?;
     let why = why::among(connection, &view, roll, now).await?.text;
-    Ok(Some(Facts { now, view, logs: Vec::new(), why }))
+    let logs = connection.logs().lines(id).await?;
+    Ok(Some(Facts { now, view, logs, why }))
 }

@@ -108,9 +108,9 @@ impl Hub {
             let took = clock.monotonic().saturating_sub(began);
             let pause = (took * limits::LOOK_SHARE).clamp(limits::LOOK_PAUSE, limits::LOOK_PAUSE_MOST);
             let wait = async {
-                // However many wait for a page, the broker has as long without a look as with one.
-                clock.sleep(took.min(limits::LOOK_PAUSE_MOST)).await;
-                let rest = pause.saturating_sub(took);
+                // However many wait for a page, the broker has time between two looks.
+                clock.sleep(took.min(limits::LOOK_BREATH)).await;
+                let rest = pause.saturating_sub(limits::LOOK_BREATH);
                 // Whether the time was over or somebody came is the same now.
                 let _ = clock.timeout(rest, self.hurry.notified()).await;
             };

@@ -9,6 +9,9 @@ pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(400);
 /// A look is followed by a pause at least so many times as long as it took, so that no broker serves mostly the dashboard.
 pub(super) const LOOK_SHARE: u32 = 4;
 
+/// The pause after a look that somebody waits for, whose page is to come soon; a shorter look has one as long as itself.
+pub(super) const LOOK_BREATH: Duration = Duration::from_millis(50);
+
 /// Longest pause between two looks, however slow the broker is.
 pub(super) const LOOK_PAUSE_MOST: Duration = Duration::from_secs(5);
 

@@ -23,10 +23,9 @@ pub(super) struct MemberRow {
 
 impl MemberRow {
     /// Reads what a member says, and what it has counted.
-    pub(super) fn read(listed: &Listed) -> (Self, Option<Figures>) {
-        let mut report = listed.report.clone();
+    pub(super) fn read(listed: Listed) -> (Self, Option<Figures>) {
+        let Listed { member, mut report } = listed;
         let figures = report.as_mut().map(|report| std::mem::take(&mut report.figures));
-        let member = &listed.member;
         let drain_asked = matches!(member.asked, Some(Request::Drain));
         (Self { id: member.id, seen_at: member.seen_at, report, drain_asked, flow: None }, figures)
     }

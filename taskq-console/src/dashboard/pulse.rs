@@ -118,7 +118,9 @@ impl Looker {
                 .await?;
         let mut roll = roll::call(connection).await?;
         roll.truncate(limits::MEMBERS);
-        let (mut members, figures): (Vec<_>, Vec<_>) = roll.iter().map(MemberRow::read).unzip();
+        // They are many and long; only the answers about single tasks need them whole.
+        let whole = if watched.is_empty() { Vec::new() } else { roll.clone() };
+        let (mut members, figures): (Vec<_>, Vec<_>) = roll.into_iter().map(MemberRow::read).unzip();
         let leader = connection.leader().incumbent().await?;
         for (member, figures) in members.iter().zip(figures) {
             if let Some(figures) = figures {
@@ -126,8 +128,9 @@ impl Looker {
             }
         }
         self.rates.keep(&members.iter().map(|member| member.id).collect::<HashSet<_>>());
-        members.iter_mut().for_each(|member| member.flow = self.rates.of(member.id, now));
-        let mut flows = self.rates.by_queue(now);
+        let mut flows = self.rates.at(now);
+        members.iter_mut().for_each(|member| member.flow = flows.members.remove(&member.id));
+        let mut flows = flows.queues;
         let queues: Vec<_> = views.into_iter().map(|(name, view)| row(name, view, &mut flows)).collect();
         let total = total(&queues);
         let mut flow = Flow::default();
@@ -136,7 +139,7 @@ impl Looker {
         self.history.note(now, point(&total, &flow));
         let mut tasks = HashMap::new();
         for id in watched {
-            if let Some(facts) = gather_among(connection, &id, &roll).await? {
+            if let Some(facts) = gather_among(connection, &id, &whole).await? {
                 tasks.insert(id, Arc::new(facts));
             }
         }

@@ -63,7 +63,10 @@ impl QueueLine {
 }
 
 fn age(at: Timestamp, now: Timestamp) -> String {
-    length(std::time::Duration::from_secs(now.since(at).as_secs()))
+    match now.since(at).as_secs() {
+        seconds if seconds < 10 => format!("{seconds} s"),
+        seconds => length(std::time::Duration::from_secs(seconds)),
+    }
 }
 
 #[derive(Template)]

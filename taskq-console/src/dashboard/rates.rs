@@ -69,25 +69,28 @@ impl Rates {
         self.0.retain(|member, _| members.contains(member));
     }
 
-    /// What each queue does at present.
-    pub(super) fn by_queue(&self, now: Timestamp) -> BTreeMap<QueueName, Flow> {
-        let mut flows: BTreeMap<QueueName, Flow> = BTreeMap::new();
-        for kept in self.0.values() {
+    /// What each queue and each worker does at present.
+    pub(super) fn at(&self, now: Timestamp) -> Flows {
+        let mut flows = Flows::default();
+        for (member, kept) in &self.0 {
             let Some((figures, over)) = recent(kept, now) else { continue };
+            let mut own = Flow::default();
             for (queue, figures) in &figures.queues {
-                flows.entry(queue.clone()).or_default().add(&Flow::of(&figures.total(), over));
+                let flow = Flow::of(&figures.total(), over);
+                own.add(&flow);
+                flows.queues.entry(queue.clone()).or_default().add(&flow);
             }
+            flows.members.insert(*member, own);
         }
         flows
     }
+}
 
-    /// What one worker does at present.
-    pub(super) fn of(&self, member: MemberId, now: Timestamp) -> Option<Flow> {
-        let (figures, over) = recent(self.0.get(&member)?, now)?;
-        let mut flow = Flow::default();
-        figures.queues.values().for_each(|queue| flow.add(&Flow::of(&queue.total(), over)));
-        Some(flow)
-    }
+/// What happens at present.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flows {
+    pub(super) queues: BTreeMap<QueueName, Flow>,
+    pub(super) members: HashMap<MemberId, Flow>,
 }
 
 /// What was counted in the last seconds, and in how many of them. Who reports no more does nothing.
@@ -126,23 +129,23 @@ mod tests {
             rates.note(worker, at(report * 500), figures(report as u64 * 50, report as u64 * 5));
         }
         let flow = |rates: &Rates, now| {
-            rates.by_queue(now).remove(&QueueName::new("mail").expect("valid")).unwrap_or_default()
+            rates.at(now).queues.remove(&QueueName::new("mail").expect("valid")).unwrap_or_default()
         };
         let now = flow(&rates, at(9_600));
         assert!((now.succeeded - 100.0).abs() < 1.0 && (now.failed - 10.0).abs() < 1.0, "{now:?}");
         assert!(flow(&rates, at(11_500)).succeeded < 60.0, "it has stopped");
         assert_eq!(flow(&rates, at(14_000)).ended(), 0.0);
         rates.keep(&HashSet::new());
-        assert!(rates.by_queue(at(9_600)).is_empty());
+        assert!(rates.at(at(9_600)).queues.is_empty());
     }
 
     #[test]
     fn one_report_tells_no_rate_yet() {
         let (mut rates, worker) = (Rates::default(), MemberId::from(WorkerId::generate()));
         rates.note(worker, at(0), figures(1_000_000, 0));
-        assert!(rates.by_queue(at(100)).is_empty(), "those may be of yesterday");
+        assert!(rates.at(at(100)).queues.is_empty(), "those may be of yesterday");
         rates.note(worker, at(500), figures(1_000_010, 0));
-        let flow = rates.of(worker, at(600)).expect("two reports");
+        let flow = rates.at(at(600)).members.remove(&worker).expect("two reports");
         assert!((flow.succeeded - 20.0).abs() < 0.1, "{flow:?}");
     }
 }

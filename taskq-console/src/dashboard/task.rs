@@ -122,13 +122,13 @@ impl Task {
     }
 }
 
-fn log_row(line: &super::facts::Line) -> LogRow {
+fn log_row(line: &taskq_core::LogLine) -> LogRow {
     LogRow {
         when: instant(line.at)[11..].to_owned(),
         exactly: machine_instant(line.at),
         attempt: line.attempt,
-        level: line.level,
-        text: line.text.clone(),
+        level: line.level.as_str(),
+        text: line.text().to_owned(),
     }
 }
 

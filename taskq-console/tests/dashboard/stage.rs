@@ -17,8 +17,8 @@ use taskq_console::dashboard::{
     Dashboard, Health, Options, StatusBoard, StatusChange, StatusRow, Timetable, TimetableRow,
 };
 use taskq_core::{
-    Clock, Connection, DeadReason, EntryId, EntryName, Invocation, MemberId, QueueName, Result, TaskError, TaskId,
-    TaskKey, Timestamp, WorkerId,
+    Clock, Connection, DeadReason, EntryId, EntryName, Invocation, LogLevel, LogLine, MemberId, QueueName, Result,
+    TaskError, TaskId, TaskKey, Timestamp, WorkerId,
     broker::{Ending, Settlement, memory},
     id::{BatchId, ClaimNumber, Owner},
 };
@@ -170,6 +170,10 @@ impl Stage {
             None => self.enqueue(self.task(text)).await,
         };
         let scheduled = self.enqueue(self.task(text).delay(Duration::from_secs(600))).await;
+        let said = LogLine::new(self.connection.clock().now(), 1, LogLevel::Warn, text);
+        for id in [&dead, &running, &ready] {
+            self.connection.logs().append(id, std::slice::from_ref(&said)).await.expect("kept");
+        }
         self.report(text, 0).await;
         vec![dead, retrying, succeeded, running, ready, scheduled]
     }
