@@ -159,3 +159,14 @@ fn health_monitor_on_redis_with_three_workers_and_two_schedulers() {
     assert_eq!(lines(&output)[0], "targets: 12, processes that watch them: 5");
     watched(&output);
 }
+
+#[test]
+fn the_demo_says_where_its_dashboard_is_and_ends_on_ctrl_c() {
+    let folder = TempFolder::new();
+    let mut command = Command::new(example_program("demo"));
+    let demo = ChildProcess::spawn(command.args(["--listen", "127.0.0.1:0"]).current_dir(folder.path()));
+    let line = demo.wait_for_line(|line| line.starts_with("dashboard at http://127.0.0.1:"), Duration::from_secs(60));
+    assert!(line.ends_with('/'), "{line}");
+    demo.interrupt();
+    assert!(demo.wait_for_exit(Duration::from_secs(60)).success());
+}

@@ -11,6 +11,8 @@ mod shop;
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use taskq::{
     BoxError, Scheduler, cron,
     dashboard::{self, Options},
@@ -35,6 +37,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), BoxError> {
+    // Heard from now on, so that it ends in order whenever that is.
+    let mut interrupted = signal(SignalKind::interrupt())?;
     let folder = tempfile::tempdir()?;
     let own = format!("sqlite://{}", folder.path().join("demo.db").display());
     let (listen, url) = (option("--listen", "127.0.0.1:8080"), option("--url", &own));
@@ -56,8 +60,7 @@ async fn run() -> Result<(), BoxError> {
     let service = dashboard.router().into_make_service_with_connect_info::<SocketAddr>();
     let closing = dashboard.clone();
     let ended = async move {
-        // Whatever it hears, it is to end.
-        drop(tokio::signal::ctrl_c().await);
+        interrupted.recv().await;
         closing.close().await;
     };
     axum::serve(listener, service).with_graceful_shutdown(ended).await?;
