@@ -16,7 +16,7 @@ test("a newcomer finds a failed task, reads its error, replays it and sees it su
   const page = await stage.page();
   await page.goto(`${stage.address}/`);
   await page.getByRole("navigation", { name: "Sections" }).getByRole("link", { name: /Dead letters/ }).click();
-  await page.getByLabel("Queue").selectOption("orders");
+  await page.locator('select[name="queue"]').selectOption("orders");
   await page.getByLabel("Name").fill("refund");
   await page.getByRole("button", { name: "Filter" }).click();
   const row = page.locator("tbody tr").first();

@@ -42,7 +42,8 @@ pub(super) async fn matching(shared: &Arc<Shared>, fields: &Fields, what: What) 
     if matches!(what, What::Drop) && fields.get("confirm") != queue.as_str() {
         return Ok(Note::bad("Nothing was deleted: write the name of the queue to confirm it."));
     }
-    let (filter, began) = (filter(fields), shared.clock().monotonic());
+    let now = shared.ask(shared.connection.broker().now()).await?;
+    let (filter, began) = (filter(fields, now), shared.clock().monotonic());
     let is_late = || shared.clock().monotonic().saturating_sub(began) > limits::BULK_TIME / 2;
     let (mut ids, mut after, mut pages): (Vec<TaskId>, Option<PageToken>, usize) = (Vec::new(), None, 0);
     // All are found before the first is changed, so that no page moves under the next.

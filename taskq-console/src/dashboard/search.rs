@@ -1,15 +1,26 @@
 //! Looks for tasks as a page asks for it: what it filters by, and how far it looks.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use taskq_core::{PageToken, QueueName, Shelf};
+use taskq_core::{PageToken, QueueName, Shelf, Timestamp};
 
 use super::{Shared, fields::Fields, limits, page::PageError};
 pub(super) use crate::search::{Filter, Found};
 
-/// The filter that a query asks for.
-pub(super) fn filter(query: &Fields) -> Filter {
+/// How long ago tasks were enqueued, as a page lets one choose: what the address says, and what people read.
+pub(super) const ENQUEUED: [(&str, &str, Duration); 4] = [
+    ("5m", "last 5 minutes", Duration::from_secs(300)),
+    ("1h", "last hour", Duration::from_secs(3_600)),
+    ("1d", "last day", Duration::from_secs(86_400)),
+    ("7d", "last 7 days", Duration::from_secs(7 * 86_400)),
+];
+
+/// The filter that a query asks for at this time.
+pub(super) fn filter(query: &Fields, now: Timestamp) -> Filter {
+    let chosen = ENQUEUED.iter().find(|(word, ..)| *word == query.get("enqueued"));
+    let before = |length: Duration| Timestamp::from_millis(now.as_millis() - length.as_millis() as i64);
     Filter {
+        since: chosen.map(|(.., length)| before(*length)),
         name: query.get("name").to_owned(),
         tag: query.get("tag").to_owned(),
         text: query.get("text").to_owned(),

@@ -12,12 +12,12 @@ use super::{
     page::{Asker, Frame, PageError, html, shown},
     pulse::Pulse,
     row::TaskRow,
-    search::{filter, search},
+    search::{ENQUEUED, filter, search},
 };
 use crate::words::number;
 
 /// The filters that a link to another page keeps.
-pub(super) const KEPT: [&str; 5] = ["queue", "state", "name", "tag", "text"];
+pub(super) const KEPT: [&str; 6] = ["queue", "state", "name", "tag", "text", "enqueued"];
 
 #[derive(Template)]
 #[template(path = "tasks.html")]
@@ -36,6 +36,9 @@ pub(super) struct List {
     pub(super) name: String,
     pub(super) tag: String,
     pub(super) text: String,
+    pub(super) enqueued: String,
+    /// How long ago they may have been enqueued.
+    pub(super) choices: [(&'static str, &'static str); 4],
     pub(super) is_filtered: bool,
     pub(super) rows: Vec<TaskRow>,
     /// How far it was looked for what was asked for.
@@ -79,7 +82,7 @@ pub(super) async fn list(shared: &Arc<Shared>, query: &Fields, pulse: &Pulse, sh
         "" => fullest(pulse, shelf),
         name => Some(QueueName::new(name)?),
     };
-    let filter = filter(query);
+    let filter = filter(query, pulse.now);
     let after = Some(query.exact("after")).filter(|after| !after.is_empty()).map(|after| PageToken(after.to_owned()));
     let found = match &queue {
         Some(queue) => search(shared, queue, shelf, &filter, after.as_ref()).await?,
@@ -89,7 +92,7 @@ pub(super) async fn list(shared: &Arc<Shared>, query: &Fields, pulse: &Pulse, sh
     let queue = queue.map(|queue| queue.to_string()).unwrap_or_default();
     let tab = |shelf: Shelf| {
         let state = shelf.state().as_str();
-        let kept = query.query_with(&["name", "tag", "text"], ("state", state));
+        let kept = query.query_with(&["name", "tag", "text", "enqueued"], ("state", state));
         let count = counts.map_or_else(String::new, |counts| number(counts.on(shelf)));
         Tab { state, count, link: format!("queue={}&{kept}", encoded(&queue)) }
     };
@@ -120,6 +123,8 @@ pub(super) async fn list(shared: &Arc<Shared>, query: &Fields, pulse: &Pulse, sh
         name: query.get("name").to_owned(),
         tag: query.get("tag").to_owned(),
         text: query.get("text").to_owned(),
+        enqueued: query.get("enqueued").to_owned(),
+        choices: ENQUEUED.map(|(word, text, _)| (word, text)),
         is_filtered: !filter.is_empty(),
         rows,
         looked,

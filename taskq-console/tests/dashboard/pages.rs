@@ -84,6 +84,8 @@ async fn filters_find_by_name_tag_and_text_and_say_how_far_they_looked() {
         assert!(page.contains(">charge</a>") && !page.contains(">send</a>"), "{filter}");
         assert!(page.contains("looked at"), "{filter}");
     }
+    let recent = stage.get("/tasks?queue=mail&state=ready&enqueued=1h&name=charge").await.body;
+    assert!(recent.contains(">charge</a>") && recent.contains("<option value=\"1h\" selected>"));
     let page = stage.get("/tasks?queue=mail&state=ready&text=nothing-like-it").await.body;
     assert!(page.contains("Nothing here fits the filters"), "{page}");
 }
