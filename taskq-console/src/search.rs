@@ -61,14 +61,35 @@ pub(crate) async fn search(
 ) -> Result<Found> {
     let mut found = Found { next: after.cloned(), ..Found::default() };
     loop {
-        // No more than there is room for: the next page begins behind the last task that was looked at.
-        let room = (wanted - found.tasks.len()).min(limits::MAX_PAGE);
-        let page = inspect.tasks(queue, shelf, found.next.as_ref(), room).await?;
-        found.looked += page.tasks.len() as u64;
-        found.tasks.extend(page.tasks.into_iter().filter(|view| filter.fits(view)));
+        let room = wanted - found.tasks.len();
+        let page = fitting(inspect, queue, shelf, filter, found.next.as_ref(), room).await?;
+        found.looked += page.looked;
+        found.tasks.extend(page.tasks);
         found.next = page.next;
         if found.next.is_none() || found.tasks.len() >= wanted || found.looked >= look {
             return Ok(found);
         }
     }
+}
+
+/// What fits on one page, at most `room`.
+async fn fitting(
+    inspect: &dyn Inspect,
+    queue: &QueueName,
+    shelf: Shelf,
+    filter: &Filter,
+    after: Option<&PageToken>,
+    room: usize,
+) -> Result<Found> {
+    // A filter lets few through, so long pages save round trips.
+    let count = if filter.is_empty() { room.min(limits::MAX_PAGE) } else { limits::MAX_PAGE };
+    let mut page = inspect.tasks(queue, shelf, after, count).await?;
+    let surplus = page.tasks.iter().enumerate().filter(|(_, view)| filter.fits(view)).nth(room);
+    if let Some((first_too_many, _)) = surplus {
+        // Asked again for less: only so the next page begins behind the last one that there is room for.
+        page = inspect.tasks(queue, shelf, after, first_too_many).await?;
+    }
+    let looked = page.tasks.len() as u64;
+    let tasks = page.tasks.into_iter().filter(|view| filter.fits(view)).take(room).collect();
+    Ok(Found { tasks, looked, next: page.next })
 }

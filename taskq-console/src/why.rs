@@ -56,10 +56,7 @@ pub(crate) async fn among(connection: &Connection, view: &TaskView, roll: &[List
         State::Dead => {
             let reason = snapshot.reason.map_or("", |reason| reason.as_str());
             let error = snapshot.last_error.as_deref().map_or_else(String::new, |error| format!(": {}", shown(error)));
-            because(
-                "dead",
-                format!("It is a dead letter since{ended} ({reason}){error}. Replay it once that is mended."),
-            )
+            because("dead", format!("It died{ended} ({reason}){error}. Replay it once that is mended."))
         }
         State::Untracked => {
             because("untracked", "Nobody keeps the state of a task without result: it waits in its queue, or is done.")

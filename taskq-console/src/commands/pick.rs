@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Tasks that one search looks at, unless somebody says otherwise: as many as take a tenth of a second.
-const LOOK: u64 = 10_000;
+const LOOK: u64 = 5_000;
 
 /// What tasks are like.
 #[derive(Args, Clone, Debug)]
