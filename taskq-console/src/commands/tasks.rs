@@ -178,7 +178,7 @@ pub(super) fn as_json(view: &TaskView) -> Value {
         "worker": snapshot.owner.map(|owner| owner.worker.to_string()), "ahead": view.ahead,
         "reason": snapshot.reason.map(|reason| reason.as_str()), "last_error": snapshot.last_error,
         "result": snapshot.result.as_ref().map(|result| raw(result.as_str())),
-        "history": envelope.map(|envelope| history(envelope)),
+        "history": envelope.map(history),
     })
 }
 
