@@ -102,7 +102,7 @@ enum Command {
     Enqueue(enqueue::EnqueueArgs),
     /// Lists, adds, changes, pauses and triggers what is scheduled
     #[cfg(feature = "scheduler")]
-    #[command(subcommand)]
+    #[command(subcommand, alias = "schedules")]
     Schedule(schedule::ScheduleCommand),
     /// Shows how everything is that is watched; exit code 1 if anything is unhealthy
     #[cfg(feature = "health")]

@@ -46,6 +46,19 @@ fn refusal(folder: &TempFolder, arguments: &[&str]) -> String {
 }
 
 #[test]
+fn whoever_runs_it_is_told_how_it_is_at_an_address_of_its_own() {
+    let folder = TempFolder::new();
+    let (process, address) = start(&folder, &["--probes", "127.0.0.1:0"]);
+    let line = process.wait_for_line(|line| line.contains("answers /healthz and /readyz"), LONG);
+    let at = line.rsplit_once("at=").expect("it says where").1.trim().to_owned();
+    assert!(ask(&at, "GET /healthz", &[], "").starts_with("HTTP/1.1 200"));
+    assert!(ask(&at, "GET /readyz", &[], "").starts_with("HTTP/1.1 200"));
+    assert!(ask(&address, "GET /metrics", &[], "").starts_with("HTTP/1.1 404"), "not where browsers are");
+    process.terminate();
+    assert!(process.wait_for_exit(LONG).success());
+}
+
+#[test]
 fn it_shows_the_broker_to_this_machine_and_ends_on_sigterm_with_browsers_watching() {
     let folder = TempFolder::new();
     let (process, address) = start(&folder, &[]);

@@ -10,7 +10,10 @@ use std::{
 use clap::{Args, Subcommand};
 use taskq_core::{BoxError, Error, ErrorKind, Result, signals::Stops};
 
-use super::{output::say, probes};
+use super::{
+    output::say,
+    probes::{self, Pulses},
+};
 use crate::{
     config::Config,
     dashboard::{Accounts, Options, ProxyIdentity, hash_password},
@@ -27,6 +30,10 @@ pub(super) struct DashboardArgs {
     /// Where it is served. Another address than this machine's own needs --accounts or --proxy-header
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Answer GET /healthz and /readyz here, for whoever runs it, and with the feature `metrics` also /metrics and
+    /// /depth?queue=NAME: 127.0.0.1:9002. Nobody signs in there
+    #[arg(long, value_name = "ADDRESS")]
+    probes: Option<SocketAddr>,
     /// Let operators pause, retry, cancel, delete and trigger. Without it everybody looks only
     #[arg(long)]
     allow_actions: bool,
@@ -78,7 +85,9 @@ pub(super) async fn run(config: &Config, args: DashboardArgs) -> Result<ExitCode
     // Bound before the broker is asked: a taken address is told at once.
     let Some(listener) = probes::bind(Some(args.listen)).await? else { return Ok(ExitCode::FAILURE) };
     let address = listener.local_addr()?;
+    let probes = probes::bind(args.probes).await?;
     let connection = super::connect(config).await?;
+    probes::serve(probes, &connection, Pulses::default());
     let dashboard = crate::dashboard::new(connection, options);
     say(format_args!(
         "dashboard at http://{address}{}/",

@@ -77,9 +77,9 @@ async fn filters_find_by_name_tag_and_text_and_say_how_far_they_looked() {
     let stage = Stage::operator();
     enqueue_many(&stage, 300).await;
     stage
-        .enqueue(Invocation::named("charge", &serde_json::json!({"card": "4711"})).queue("mail").tag("tenant:7"))
+        .enqueue(Invocation::named("charge", &serde_json::json!({"card": "visa-4711"})).queue("mail").tag("tenant:7"))
         .await;
-    for filter in ["name=charge", "tag=tenant:7", "text=4711"] {
+    for filter in ["name=charge", "tag=tenant:7", "text=visa-4711"] {
         let page = stage.get(&format!("/tasks?queue=mail&state=ready&{filter}")).await.body;
         assert!(page.contains(">charge</a>") && !page.contains(">send</a>"), "{filter}");
         assert!(page.contains("looked at"), "{filter}");
