@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{Cursor, Event, EventPage};
+use super::{Cursor, Event, EventPage, What};
 use crate::{client::Client, error::Result, id::QueueName, limits};
 
 /// Reads events as they come. It looks for more four times a second, so a publisher does nothing for those who read, and
@@ -65,14 +65,16 @@ impl Subscriber {
         Self { after: Some(place), ..self }
     }
 
-    /// Only events of this kind, as [`What::kind`](super::What::kind) names it; call it again for more.
+    /// Only events of this kind, as [`What::kind`] names it; call it again for more. How many were left out
+    /// ([`What::LeftOut`]) is told whatever is asked for: who does not hear it would take a part for all.
     #[must_use]
     pub fn kind(mut self, kind: impl Into<String>) -> Self {
         self.kinds.push(kind.into());
         self
     }
 
-    /// Only events of this queue; call it again for more. What belongs to no queue is left out then.
+    /// Only events of this queue; call it again for more. What belongs to no queue is passed over then, but for how many were
+    /// left out.
     #[must_use]
     pub fn queue(mut self, queue: QueueName) -> Self {
         self.queues.push(queue);
@@ -130,6 +132,9 @@ impl Subscriber {
         self.after = page.events.last().map(|(place, _)| *place).or(self.after);
         let (kinds, queues) = (&self.kinds, &self.queues);
         let is_wanted = |event: &Event| {
+            if matches!(event.what, What::LeftOut { .. }) {
+                return true;
+            }
             let is_of_queue = || event.what.queue().is_some_and(|queue| queues.contains(queue));
             (kinds.is_empty() || kinds.iter().any(|kind| kind == event.what.kind()))
                 && (queues.is_empty() || is_of_queue())
