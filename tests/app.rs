@@ -86,30 +86,6 @@ fn wrong_input_is_told_with_its_cure_and_an_exit_code() {
 }
 
 #[test]
-fn what_happens_is_printed_where_it_is_told() {
-    let folder = TempFolder::new();
-    let enqueue = |id: &str, mode: &str| {
-        let arguments = ["enqueue", "index_file", "{\"path\": \"x\"}", "--id", id];
-        let output = app(&folder, &arguments, &[("TASKQ__EVENTS", mode)]);
-        assert!(output.status.success(), "{}", text(&output));
-    };
-    enqueue("untold", "off");
-    enqueue("told", "on");
-    // In a pipe what is kept is printed, and that is all.
-    let output = app(&folder, &["events"], &[]);
-    let lines = text(&output);
-    assert!(output.status.success() && lines.ends_with("  enqueued        files/told  index_file\n"), "{lines}");
-    assert_eq!(lines.lines().count(), 1, "{lines}");
-    let output = text(&app(&folder, &["events", "--json", "--since", "1h", "--kind", "enqueued"], &[]));
-    assert!(output.contains(r#""id":"files/told""#) && output.contains(r#""cursor":""#), "{output}");
-    assert_eq!(text(&app(&folder, &["events", "--queue", "other"], &[])), "");
-    let wrong = refused(&folder, &["events", "--kind", "explosions"], &[]);
-    assert!(wrong.contains("settled") && wrong.contains("health_changed"), "{wrong}");
-    let wrong = refused(&folder, &["events"], &[("TASKQ__EVENTS", "loud")]);
-    assert!(wrong.contains("TASKQ__EVENTS") && wrong.contains(r#"events is "off" or "on""#), "{wrong}");
-}
-
-#[test]
 fn help_teaches() {
     let folder = TempFolder::new();
     let output = app(&folder, &["--help"], &[]);
