@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-use taskq_core::{Connection, Durability, Error, ErrorKind, Result};
+use taskq_core::{Connection, Durability, Error, ErrorKind, EventsMode, Result};
 use toml::Value;
 
 use known::KNOWN;
@@ -41,6 +41,8 @@ pub const DEFAULT_FILE: &str = "taskq.toml";
 pub struct Config {
     /// Where tasks are kept; it may hold a password.
     pub broker_url: String,
+    /// Whether its processes tell what happens.
+    pub events: EventsMode,
     /// Deadline of one client call.
     pub client_deadline: Duration,
     /// How many replicas confirm each enqueue, on Redis.
@@ -147,7 +149,8 @@ impl Config {
             0 => Durability::Accepted,
             replicas => Durability::Replicated(replicas),
         };
-        Ok(self.security.connect(&self.broker_url).await?.with_durability(durability))
+        let connection = self.security.connect(&self.broker_url).await?;
+        Ok(connection.with_durability(durability).with_events(self.events))
     }
 
     /// The entries of the tables `[schedule.NAME]` and `[health.NAME]`, for [`SchedulerBuilder::file`](crate::SchedulerBuilder::file).
@@ -187,6 +190,7 @@ impl Config {
     fn from_settings(settings: Settings) -> Result<Self> {
         let mut config = Self {
             broker_url: text(&settings, "broker.url")?,
+            events: events(&settings)?,
             client_deadline: duration(&settings, "client.deadline")?,
             replicas: settings.get("client.replicas").map_or(Ok(0), |setting| setting.up_to(u8::MAX))?,
             drain: duration(&settings, "worker.drain")?,
@@ -285,6 +289,13 @@ impl fmt::Debug for Config {
     /// As [`explain`](Self::explain) shows it, since a URL may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.explain().into_iter().map(|(key, value, _)| (key, value))).finish()
+    }
+}
+
+fn events(settings: &Settings) -> Result<EventsMode> {
+    match settings.get("events") {
+        None => Ok(EventsMode::default()),
+        Some(setting) => setting.text()?.parse().map_err(|_| setting.wrong("is \"off\" or \"on\"")),
     }
 }
 

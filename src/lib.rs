@@ -32,11 +32,12 @@ pub use taskq_core::propagator;
 pub use taskq_core::seal::{EncryptionKey, KeyBytes, KeyRing, SigningKey, VerifyingKey};
 pub use taskq_core::{
     Accepted, AnyTask, Attempt, BoxError, BulkError, CancelAnswer, Capabilities, Client, Clock, Connection, Context,
-    ControlExt, Counts, DeadLetter, DeadReason, Document, DocumentId, DocumentName, Documents, Durability, Error,
-    ErrorKind, FailedAttempt, Figures, Invocation, KeyId, Keys, Layer, LogLevel, LogLine, Logs, Next, OnConflict,
-    Outcome, Payload, Progress, Purge, PurgeAnswer, QueueName, Registration, Result, Retry, Saved, Snapshot, State,
-    Task, TaskError, TaskErrorKind, TaskHandle, TaskId, TaskKey, TaskName, TaskOptions, TaskResult, Timestamp, Unique,
-    UniqueUntil, Version, WaitError, WorkerId, figures, limits,
+    ControlExt, Counts, Cursor, DeadLetter, DeadReason, Document, DocumentId, DocumentName, Documents, Durability,
+    Error, ErrorKind, Event, EventPage, Events, EventsMode, FailedAttempt, Figures, Invocation, KeyId, Keys, Layer,
+    LogLevel, LogLine, Logs, Next, OnConflict, Outcome, Payload, Progress, Purge, PurgeAnswer, QueueName, Registration,
+    Result, Retry, Saved, SettledAs, Snapshot, State, Subscriber, Task, TaskError, TaskErrorKind, TaskHandle, TaskId,
+    TaskKey, TaskName, TaskOptions, TaskResult, Timestamp, Told, Unique, UniqueUntil, Version, WaitError, What,
+    WorkerId, figures, limits,
 };
 #[cfg(feature = "scheduler")]
 pub use taskq_scheduler as scheduler;
@@ -88,6 +89,11 @@ pub mod task_documentation {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/traces.md")]
 pub mod traces_documentation {}
+
+/// Compiles the examples of the document about events.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/events.md")]
+pub mod events_documentation {}
 
 /// Compiles the examples of the document about security.
 #[cfg(all(doctest, feature = "seal"))]

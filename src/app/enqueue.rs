@@ -46,6 +46,7 @@ pub(super) async fn run(config: &Config, args: EnqueueArgs) -> Result<ExitCode, 
         let result: serde_json::Value = handle.wait(bound).await?;
         say(result);
     }
+    client.connection().flush_events().await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,6 +9,7 @@ pub(super) struct Known {
 
 pub(super) const KNOWN: &[Known] = &[
     Known { key: "broker.url", default: "sqlite://taskq.db", meaning: "where tasks are kept" },
+    Known { key: "events", default: "off", meaning: "whether it tells what happens: off or on; see docs/events.md" },
     Known { key: "client.deadline", default: "5s", meaning: "deadline of one client call" },
     Known { key: "client.replicas", default: "0", meaning: "replicas that confirm each enqueue; Redis only" },
     Known { key: "worker.drain", default: "25s", meaning: "time to finish after SIGTERM" },

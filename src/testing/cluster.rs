@@ -343,6 +343,7 @@ impl World {
             documents: Arc::clone(self.broker.documents()),
             fleet: Arc::clone(self.broker.fleet()),
             logs: Arc::clone(self.broker.logs()),
+            events: Arc::clone(self.broker.events()),
             inspect: Arc::clone(self.broker.inspect()),
             control: Arc::clone(self.broker.control()),
         }

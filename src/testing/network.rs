@@ -16,11 +16,11 @@ use std::{
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use taskq_core::{
-    Accepted, Author, CancelAnswer, CandidateId, Capabilities, Clock, Connection, Control, Counts, DeadLetter,
-    Document, DocumentId, DocumentName, Documents, EntryId, EntryName, Envelope, Error, ErrorKind, FencingToken,
-    Finding, Fired, Fleet, Incumbent, Inspect, Leader, LogLine, Logs, Mark, Member, MemberId, PageToken, Progress,
-    Purge, PurgeAnswer, QueueName, QueueView, Renewal, Request, Result, Saved, Schedules, Shelf, Snapshot, Standing,
-    StoredEntry, TaskId, TaskKey, TaskPage, TaskView, Tick, Timestamp, Version, Written,
+    Accepted, Author, CancelAnswer, CandidateId, Capabilities, Clock, Connection, Control, Counts, Cursor, DeadLetter,
+    Document, DocumentId, DocumentName, Documents, EntryId, EntryName, Envelope, Error, ErrorKind, EventPage, Events,
+    FencingToken, Finding, Fired, Fleet, Incumbent, Inspect, Leader, LogLine, Logs, Mark, Member, MemberId, PageToken,
+    Progress, Purge, PurgeAnswer, QueueName, QueueView, Renewal, Request, Result, Saved, Schedules, Shelf, Snapshot,
+    Standing, StoredEntry, TaskId, TaskKey, TaskPage, TaskView, Tick, Timestamp, Version, Written,
     broker::{BeatAnswer, Broker, ClaimAnswer, Claimed, Settled, Settlement, SweepAnswer},
     connection::Opener,
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
@@ -538,5 +538,24 @@ impl Logs for Wire {
 
     async fn lines(&self, id: &TaskId) -> Result<Vec<LogLine>> {
         self.watch("read log lines of", self.recorder.logs.lines(id)).await
+    }
+}
+
+#[async_trait]
+impl Events for Wire {
+    async fn publish(&self, events: &[taskq_core::Event]) -> Result<()> {
+        let events = events.to_vec();
+        let request = move |broker: Arc<Recorder>| -> BoxFuture<'static, _> {
+            Box::pin(async move { broker.events.publish(&events).await })
+        };
+        self.call("publish", request).await
+    }
+
+    async fn read(&self, after: Option<Cursor>, count: usize) -> Result<EventPage> {
+        self.watch("read events of", self.recorder.events.read(after, count)).await
+    }
+
+    async fn last(&self) -> Result<Option<Cursor>> {
+        self.watch("read events of", self.recorder.events.last()).await
     }
 }

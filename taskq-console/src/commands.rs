@@ -8,6 +8,7 @@ mod bench;
 mod bulk;
 mod dead;
 mod doctor;
+mod events;
 mod output;
 mod pick;
 mod queues;
@@ -39,6 +40,9 @@ pub enum Command {
     Workers(workers::WorkersArgs),
     /// Watches queues and workers, live, until q or ctrl-c
     Top(top::TopArgs),
+    /// Prints what happens: tasks enqueued, started and settled, workers, leaders, health; where processes tell it
+    /// (events = "on")
+    Events(events::EventsArgs),
     /// Answers why a task is not running, or what became of it
     Why {
         /// The task's id: QUEUE/KEY
@@ -74,6 +78,7 @@ impl Command {
             Self::Dead(command) => dead::run(connection, command).await,
             Self::Workers(args) => workers::run(connection, args).await,
             Self::Top(args) => top::run(connection, args).await,
+            Self::Events(args) => events::run(connection, args).await,
             Self::Why { id, format } => answer::why(connection, &id, format).await,
             Self::Doctor(format) => doctor::run(connection, format).await,
             Self::Bench(args) => bench::run(connection, args).await,

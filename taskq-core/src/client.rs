@@ -13,6 +13,7 @@ use crate::{
     durability::Durability,
     envelope::Envelope,
     error::{Error, ErrorKind, Result},
+    events::{Cursor, Event, EventPage, Subscriber, What},
     handle::TaskHandle,
     id::{BatchId, QueueName, Siblings, TaskId},
     invocation::{AnyTask, Invocation, Start},
@@ -153,6 +154,17 @@ impl Client {
         self.call("read log lines of", id, || self.connection.logs().lines(id)).await
     }
 
+    /// What happens from now on, as processes tell it that are told to ([`Connection::with_events`]): tasks enqueued, started
+    /// and settled, workers up and down, changes of the leader and of health. See [`Subscriber`] for an example.
+    pub async fn events(&self) -> Result<Subscriber> {
+        let last = self.call("read", &"events", || self.connection.events().last()).await?;
+        Ok(Subscriber::new(self.clone(), last.unwrap_or_default()))
+    }
+
+    pub(crate) async fn read_events(&self, after: Option<Cursor>, count: usize) -> Result<EventPage> {
+        self.call("read", &"events", || self.connection.events().read(after, count)).await
+    }
+
     /// The result of waiting at most `bound`, which may be longer than the deadline of other calls.
     pub(crate) async fn wait(&self, id: &TaskId, bound: Duration) -> Result<Option<Snapshot>> {
         let patient = Self { deadline: bound.saturating_add(self.deadline), ..self.clone() };
@@ -196,6 +208,7 @@ impl Client {
         });
         let accepted = call.await?;
         self.connection.meter().enqueued(queue, &accepted);
+        tell_enqueued(&self.connection, envelopes, &accepted);
         Ok(accepted)
     }
 
@@ -248,6 +261,21 @@ impl Client {
                 .because(format!("no answer within {deadline:?}")),
         }
     }
+}
+
+/// Tells which envelopes are tasks now, if anybody is to know: for clients and schedulers.
+#[doc(hidden)]
+pub fn tell_enqueued(connection: &Connection, envelopes: &[Envelope], accepted: &[Accepted]) {
+    let Some(outlet) = connection.outlet() else { return };
+    let is_new = |accepted: &Accepted| matches!(accepted, Accepted::Created | Accepted::Replaced(_));
+    let now = connection.clock().now();
+    let event = |envelope: &Envelope| {
+        let due = envelope.due.filter(|due| *due > now);
+        Event::new(now, What::Enqueued { id: envelope.id.clone(), task: envelope.task.clone(), due })
+    };
+    let created = envelopes.iter().zip(accepted).filter(|(_, accepted)| is_new(accepted));
+    let count = accepted.iter().filter(|accepted| is_new(accepted)).count();
+    outlet.tell_of_tasks(count, created.map(|(envelope, _)| event(envelope)));
 }
 
 /// With its result readable, if it opens; where it does not, its state and the rest are still of use.

@@ -8,6 +8,7 @@ pub mod claim;
 pub mod dead_letters;
 pub mod documents;
 pub mod due;
+pub mod events;
 pub mod expiry;
 pub mod fencing;
 pub mod fleet;
@@ -305,6 +306,11 @@ macro_rules! broker_conformance {
                 lines_are_forgotten_a_day_after_the_last lines_of_tasks_and_queues_do_not_mix
                 a_purge_leaves_lines_alone lines_of_many_writers_stay_whole
                 a_random_history_of_lines_agrees_with_the_reference;
+            events: events_are_kept_as_they_were_published events_come_in_pages
+                of_too_many_events_the_newest_are_kept_and_readers_hear_what_they_missed
+                too_many_events_at_once_are_refused events_are_forgotten_after_an_hour
+                a_place_that_the_stream_has_not_reached_is_before_its_oldest events_of_many_publishers_stay_whole
+                a_random_history_of_events_agrees_with_the_reference;
             model: a_random_history_agrees_with_the_reference;
         }
     };

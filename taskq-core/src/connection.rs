@@ -13,6 +13,7 @@ use crate::{
     documents::Documents,
     durability::Durability,
     error::Result,
+    events::{Events, EventsMode, Outlet},
     figures::Figures,
     fleet::Fleet,
     inspect::Inspect,
@@ -40,6 +41,7 @@ struct Parts {
     documents: Arc<dyn Documents>,
     fleet: Arc<dyn Fleet>,
     logs: Arc<dyn Logs>,
+    events: Arc<dyn Events>,
     inspect: Arc<dyn Inspect>,
     control: Arc<dyn Control>,
     opener: Opener,
@@ -53,15 +55,17 @@ struct Parts {
     durability: Durability,
     /// What its clients count.
     meter: Arc<Meter>,
+    /// Where it tells what happens, if it does.
+    outlet: Option<Arc<Outlet>>,
 }
 
 impl Connection {
-    /// A connection to what implements the eight contracts.
+    /// A connection to what implements the nine contracts.
     ///
     /// `address` is shown in errors and logs, so it holds no secret. `opener` opens the same again.
     pub fn new<B>(broker: Arc<B>, address: impl Into<Arc<str>>, clock: Clock, opener: Opener) -> Self
     where
-        B: Broker + Leader + Schedules + Documents + Fleet + Logs + Inspect + Control + 'static,
+        B: Broker + Leader + Schedules + Documents + Fleet + Logs + Events + Inspect + Control + 'static,
     {
         Self(Arc::new(Parts {
             broker: broker.clone(),
@@ -70,6 +74,7 @@ impl Connection {
             documents: broker.clone(),
             fleet: broker.clone(),
             logs: broker.clone(),
+            events: broker.clone(),
             inspect: broker.clone(),
             control: broker,
             opener,
@@ -81,6 +86,7 @@ impl Connection {
             propagator: None,
             durability: Durability::default(),
             meter: Arc::default(),
+            outlet: None,
         }))
     }
 
@@ -103,6 +109,31 @@ impl Connection {
     #[must_use]
     pub fn with_propagator(self, propagator: impl Propagator + 'static) -> Self {
         self.changed(|parts| Parts { propagator: Some(Arc::new(propagator)), ..parts })
+    }
+
+    /// The same connection, on which clients, workers and schedulers tell what happens; or none of them, which is the default.
+    ///
+    /// Read it with [`Client::events`]. Telling delays no task: see [`EventsMode::On`] for how much of it is told.
+    #[must_use]
+    pub fn with_events(self, mode: EventsMode) -> Self {
+        self.changed(|parts| {
+            let outlet = || Arc::new(Outlet::new(Arc::clone(&parts.events), parts.clock.clone()));
+            Parts { outlet: (mode == EventsMode::On).then(outlet), ..parts }
+        })
+    }
+
+    /// Where it tells what happens, if it does: for clients, workers and schedulers.
+    #[doc(hidden)]
+    pub fn outlet(&self) -> Option<&Outlet> {
+        self.0.outlet.as_deref()
+    }
+
+    /// Waits until what was told on this connection so far is published or given up: call it before a short program ends, or
+    /// its last events are lost. Two seconds at most; at once if no events are told.
+    pub async fn flush_events(&self) {
+        if let Some(outlet) = self.outlet() {
+            outlet.flush().await;
+        }
     }
 
     /// What carries the context of traces on this connection, if anything does.
@@ -199,6 +230,11 @@ impl Connection {
         &self.0.logs
     }
 
+    /// Keeps what happened of late.
+    pub fn events(&self) -> &Arc<dyn Events> {
+        &self.0.events
+    }
+
     /// Reads what the broker holds.
     pub fn inspect(&self) -> &Arc<dyn Inspect> {
         &self.0.inspect
@@ -235,8 +271,10 @@ impl Connection {
     /// Opens the same broker again, on connections of its own: the heartbeat must not queue behind anything.
     pub async fn open_another(&self) -> Result<Self> {
         let (keys, propagator, durability) = (self.0.keys.clone(), self.0.propagator.clone(), self.durability());
+        // A process tells everything in one place.
+        let outlet = self.0.outlet.clone();
         let another = (self.0.opener)().await?;
-        Ok(another.changed(|parts| Parts { keys, propagator, durability, ..parts }))
+        Ok(another.changed(|parts| Parts { keys, propagator, durability, outlet, ..parts }))
     }
 }
 

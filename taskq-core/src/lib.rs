@@ -34,6 +34,7 @@ pub mod broker;
 pub mod conformance;
 pub mod control;
 pub mod documents;
+pub mod events;
 pub mod fleet;
 pub mod inspect;
 pub mod leader;
@@ -52,6 +53,7 @@ pub use documents::{Document, DocumentId, DocumentName, Documents, Saved, Versio
 pub use durability::Durability;
 pub use envelope::{Envelope, FailedAttempt};
 pub use error::{BoxError, Error, ErrorKind, Result};
+pub use events::{Cursor, Event, EventPage, Events, EventsMode, SettledAs, Subscriber, Told, What};
 pub use figures::Figures;
 pub use fleet::{Fleet, Member, MemberId, Report, Request};
 pub use handle::{TaskHandle, WaitError};

@@ -296,6 +296,45 @@ pub const LOGS_IN_FLIGHT: usize = 8;
 /// How long a worker tries to send the lines that have gathered, also when it ends.
 pub const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
+// Events ---------------------------------------------------------------------------------------------------
+
+/// Events that a broker keeps of a namespace, the newest ones: some megabytes, and more than people scroll through.
+pub const MAX_EVENTS: usize = 10_000;
+
+/// How long a broker keeps events: they are news. What counts is kept with tasks, results and figures.
+pub const EVENT_TTL: Duration = Duration::from_secs(3_600);
+
+/// Longest JSON of an event, in bytes: what its texts can grow to when everything in them has to be escaped.
+pub const MAX_EVENT: usize = 4 * 1024;
+
+/// Longest error or reason in an event, in bytes; the task has all of it.
+pub const MAX_EVENT_TEXT: usize = 256;
+
+/// Queues that the event of a worker's start names.
+pub const EVENT_QUEUES: usize = 16;
+
+/// Events that one call publishes, so that a broker's script stays under a millisecond.
+pub const EVENT_BATCH: usize = 200;
+
+/// A process publishes events at most this often, so that many go together.
+pub const EVENT_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Events of tasks that wait in a process to be published, and so the most that it tells in one interval: two thousand a
+/// second cost next to nothing, and are more than people read. What is beyond is counted.
+pub const EVENT_BACKLOG: usize = 500;
+
+/// Room beside that for what is rare and matters: of workers, leaders and health.
+pub const EVENT_RESERVE: usize = 100;
+
+/// How long a process tries to publish what has gathered, also when it ends.
+pub const EVENT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// After a failure events are published no sooner than after this; what comes meanwhile waits, and what has no room is counted.
+pub const EVENT_BACKOFF: Duration = Duration::from_secs(1);
+
+/// How often a subscriber that has read everything looks for more: one small command each, and news within a second.
+pub const EVENT_LOOK: Duration = Duration::from_millis(250);
+
 // Traces ---------------------------------------------------------------------------------------------------
 
 /// How long a program that ends still tries to export spans.

@@ -144,6 +144,7 @@ impl Candidacy {
         let token = elected.token;
         self.shared.counters.elected.add(1);
         tracing::info!(candidate = %self.shared.candidate, %token, "leads");
+        self.shared.tell_leader(token, true);
         let mut trusted_until = self.believe(begun, elected);
         let mut renew_at = begun + limits::RENEW;
         loop {
@@ -196,6 +197,7 @@ impl Candidacy {
 
     fn step_down(&self, token: FencingToken, why: &'static str) {
         self.shared.leadership.send_replace(None);
+        self.shared.tell_leader(token, false);
         tracing::warn!(candidate = %self.shared.candidate, %token, why, "leads no more");
     }
 
@@ -203,6 +205,7 @@ impl Candidacy {
     async fn resign(&self, token: FencingToken) {
         // Stop believing before telling: nobody else may lead while this one still ticks.
         self.shared.leadership.send_replace(None);
+        self.shared.tell_leader(token, false);
         match self.in_time("resign", self.leader.resign(self.shared.candidate, token)).await {
             Ok(()) => tracing::info!(candidate = %self.shared.candidate, %token, "resigned"),
             // The term ends by itself, and another one leads then.

@@ -88,6 +88,10 @@ impl SchedulerBuilder {
         let declaration = Declaration::new(&self.connection, self.entries, self.file)?;
         let entries = declaration.len();
         let shared = Arc::new(Shared::new(self.connection, declaration));
+        if let Some(outlet) = shared.connection.outlet() {
+            // Here, for the elector's thread and its runtime end before the last event is published.
+            outlet.start();
+        }
         let elector = elector::start(Arc::clone(&shared)).await?;
         let ticker = shared.clock.spawn("ticker", ticker::run(Arc::clone(&shared)));
         let supervisor = shared.clock.spawn("supervisor", supervise(Arc::clone(&shared), elector, ticker));
@@ -134,6 +138,7 @@ async fn supervise(shared: Arc<Shared>, elector: OwnThread, ticker: JoinHandle<(
     }
     shared.reach(Phase::Ended);
     elector.ended().await;
+    shared.connection.flush_events().await;
     tracing::info!(candidate = %shared.candidate, "scheduler ended");
 }
 

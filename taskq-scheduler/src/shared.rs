@@ -9,7 +9,7 @@ use std::{
 };
 
 use taskq_core::{
-    CandidateId, Clock, Connection, Error, FencingToken, Timestamp, limits,
+    CandidateId, Clock, Connection, Error, FencingToken, Timestamp, What, limits,
     retry::{fraction, scramble},
 };
 use tokio::sync::watch;
@@ -108,6 +108,13 @@ impl Shared {
     pub(crate) fn refuse(&self, token: FencingToken) {
         self.counters.fenced.add(1);
         self.refused.send_if_modified(|refused| std::mem::replace(refused, token.max(*refused)) < token);
+    }
+
+    /// Tells that it leads from now on, or no more, if anybody is to know.
+    pub(crate) fn tell_leader(&self, token: FencingToken, leads: bool) {
+        if let Some(outlet) = self.connection.outlet() {
+            outlet.tell(What::LeaderChanged { scheduler: self.candidate, token, leads });
+        }
     }
 
     /// A broker call failed; the loops repeat it.

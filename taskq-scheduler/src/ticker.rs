@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use taskq_core::{
-    Accepted, EntryId, Error, ErrorKind, FencingToken, FireTime, Fired, Mark, QueueName, Result, Schedules,
-    StoredEntry, Tick, Timestamp, Written, limits, propagator,
+    Accepted, EntryId, Error, ErrorKind, Event, FencingToken, FireTime, Fired, Mark, QueueName, Result, Schedules,
+    StoredEntry, Tick, Timestamp, What, Written, client::tell_enqueued, limits, propagator,
 };
 
 use tokio::sync::watch;
@@ -370,6 +370,7 @@ impl<'a> Tenure<'a> {
         match fired {
             Fired::Applied(accepted) => {
                 self.count(&accepted);
+                self.tell(queue, tick, &accepted);
                 self.shared.counters.misfired.add(u64::from(self.is_misfire(&id, tick)));
                 self.book.moved(&id, tick.fire_time.0, last);
             }
@@ -390,6 +391,16 @@ impl<'a> Tenure<'a> {
         Ok(())
     }
 
+    /// Tells of a tick and of its tasks, if anybody is to know.
+    fn tell(&self, queue: &QueueName, tick: &Tick, accepted: &[Accepted]) {
+        let Some(outlet) = self.shared.connection.outlet() else { return };
+        tell_enqueued(&self.shared.connection, &tick.envelopes, accepted);
+        let enqueued = accepted.iter().filter(is_new).count();
+        let (queue, entry, fire_time) = (queue.clone(), tick.name.clone(), tick.fire_time.0);
+        let what = What::Ticked { queue, entry, fire_time, enqueued: u32::try_from(enqueued).unwrap_or(u32::MAX) };
+        outlet.tell_of_tasks(1, std::iter::once(Event::new(self.shared.clock.now(), what)));
+    }
+
     /// Somebody else has changed the entries of a queue. They are read before anything else of it is fired.
     fn look_again(&mut self, queue: &QueueName) {
         self.book.doubt(queue);
@@ -405,12 +416,15 @@ impl<'a> Tenure<'a> {
     }
 
     fn count(&self, accepted: &[Accepted]) {
-        let is_new = |accepted: &&Accepted| matches!(accepted, Accepted::Created | Accepted::Replaced(_));
         let new = accepted.iter().filter(is_new).count();
         self.shared.counters.enqueued.add(new as u64);
         self.shared.counters.not_enqueued.add((accepted.len() - new) as u64);
         self.shared.counters.skipped.add(u64::from(accepted.is_empty()));
     }
+}
+
+fn is_new(accepted: &&Accepted) -> bool {
+    matches!(accepted, Accepted::Created | Accepted::Replaced(_))
 }
 
 /// Ticks in steps that brokers take, those of one queue together.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use taskq_core::{
-    Client, Clock, LogLine, Progress, QueueName, TaskId, Timestamp,
+    Client, Clock, Event, LogLine, Progress, QueueName, TaskId, Timestamp, What,
     broker::Claimed,
     context::{AttemptContext, Host},
     id::{DeliveryToken, Owner},
@@ -95,6 +95,7 @@ pub(crate) fn start(
     let Batch { shared, queue, .. } = &*batch;
     shared.attempts.begin(queue, owner, &mut attempts);
     shared.counters.claimed.add(attempts.len() as u64);
+    batch.tell_started(&attempts);
     let futures = attempts.len().min(shared.threads);
     if let Some(slots) = slots.split(attempts.len()) {
         *batch.waiting() = Waiting { attempts: attempts.into_iter(), slots };
@@ -176,6 +177,18 @@ impl Batch {
         claimed.into_iter().map(attempt).collect()
     }
 
+    /// Tells which attempts begin, if anybody is to know: all of a claim together, each with its slot.
+    fn tell_started(&self, attempts: &[Ready]) {
+        let Some(outlet) = self.shared.outlet() else { return };
+        let ((now, _), worker) = (self.claimed_at, self.owner.worker);
+        let event = |ready: &Ready| {
+            let envelope = ready.context.envelope();
+            let (id, task, attempt) = (envelope.id.clone(), envelope.task.clone(), envelope.attempts + 1);
+            Event::new(now, What::Started { id, task, worker, attempt })
+        };
+        outlet.tell_of_tasks(attempts.len(), attempts.iter().map(event));
+    }
+
     /// When the attempt's task was handed out, by the monotonic clock.
     pub(crate) fn handed_out_at(attempt: &AttemptContext) -> Duration {
         Self::of(attempt).claimed_at.1
@@ -206,7 +219,11 @@ impl Batch {
         drop(self.shared.clock.spawn("attempt", async move {
             let mut attempts = settler::Attempts::default();
             attempts.extend(attempt.await);
-            batch.meter.task(place).ended(shared.clock.monotonic().saturating_sub(begun));
+            let run = shared.clock.monotonic().saturating_sub(begun);
+            batch.meter.task(place).ended(run);
+            if shared.outlet().is_some() && !attempts.settlements.is_empty() {
+                attempts.runs.push(run);
+            }
             shared.finish(Finished { batch, attempts }).await;
             // The slot is free when the settlement is on its way, and not before: a slow broker slows claiming.
             drop(slot);
@@ -232,6 +249,9 @@ impl<'a> Ended<'a> {
     fn push(&mut self, over: Option<Over>, place: Place, run: Duration, wait: Option<Duration>) {
         self.count += 1;
         self.row.note(&self.batch.meter, place, run, wait);
+        if over.is_some() && self.batch.shared.outlet().is_some() {
+            self.attempts.runs.push(run);
+        }
         self.attempts.extend(over);
     }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use taskq_core::{
-    Envelope, QueueName, TaskName, Timestamp,
+    Envelope, QueueName, SettledAs, TaskName, Timestamp,
     counter::Counter,
     figures::{self, Calls, Gathered, LiveHistogram, QueueFigures, Sizes, TaskFigures, Times},
     limits,
@@ -72,6 +72,25 @@ pub(crate) enum Counted {
     Cancelled,
     PutOff,
     Released,
+}
+
+impl Counted {
+    /// As an event tells it.
+    pub(crate) fn told(self) -> SettledAs {
+        match self {
+            Self::Succeeded => SettledAs::Succeeded,
+            Self::Retried => SettledAs::Retried,
+            Self::Dead => SettledAs::Dead,
+            Self::Cancelled => SettledAs::Cancelled,
+            Self::PutOff => SettledAs::PutOff,
+            Self::Released => SettledAs::Released,
+        }
+    }
+
+    /// Whether an error has ended it.
+    pub(crate) fn is_failure(self) -> bool {
+        matches!(self, Self::Retried | Self::Dead)
+    }
 }
 
 const OUTCOMES: usize = 6;

@@ -1,10 +1,10 @@
 //! Settles ended attempts: many in one call, a lone one at once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use taskq_core::{
-    Error, ErrorKind,
+    Error, ErrorKind, Event, What,
     broker::{Settled, Settlement},
     bug::Bug,
     limits,
@@ -27,6 +27,8 @@ pub(crate) struct Finished {
 pub(crate) struct Attempts {
     pub(crate) settlements: Vec<Settlement>,
     notes: Vec<Note>,
+    /// How long each ran; empty where nobody is told.
+    pub(crate) runs: Vec<Duration>,
 }
 
 impl Extend<Over> for Attempts {
@@ -42,6 +44,7 @@ impl Attempts {
     fn append(&mut self, other: &mut Self) {
         self.settlements.append(&mut other.settlements);
         self.notes.append(&mut other.notes);
+        self.runs.append(&mut other.runs);
     }
 
     /// The first of them, at most `count`; `None` if there are none.
@@ -52,7 +55,8 @@ impl Attempts {
             true => Some(std::mem::take(self)),
             false => {
                 let settlements = self.settlements.drain(..count).collect();
-                Some(Self { settlements, notes: self.notes.drain(..count).collect() })
+                let runs = self.runs.drain(..count.min(self.runs.len())).collect();
+                Some(Self { settlements, notes: self.notes.drain(..count).collect(), runs })
             }
         }
     }
@@ -95,7 +99,7 @@ fn by_owner(buffer: &mut Vec<Finished>) -> Vec<Finished> {
 }
 
 /// Settles attempts, repeating it for as long as the broker is away; only an answer ends an attempt.
-async fn settle(shared: &Shared, batch: Arc<Batch>, Attempts { settlements, notes }: Attempts) {
+async fn settle(shared: &Shared, batch: Arc<Batch>, Attempts { settlements, notes, runs }: Attempts) {
     let Batch { queue, owner, .. } = &*batch;
     let mut backoff = shared.backoff();
     let mut repeated = false;
@@ -105,6 +109,7 @@ async fn settle(shared: &Shared, batch: Arc<Batch>, Attempts { settlements, note
             Ok(settled) => {
                 batch.meter.settles.record(shared.clock.monotonic().saturating_sub(sent), settlements.len());
                 count(&batch, &settled, &notes, repeated);
+                tell(shared, &batch, &settlements, &settled, &notes, &runs);
                 break;
             }
             // A right that was taken away can come back; the task has nothing to do with it.
@@ -143,6 +148,34 @@ fn count(batch: &Batch, settled: &[Settled], notes: &[Note], repeated: bool) {
     };
     of_worker.add(fenced);
     of_queue.add(fenced);
+}
+
+/// Tells which attempts the broker has ended, if anybody is to know.
+fn tell(
+    shared: &Shared,
+    batch: &Batch,
+    settlements: &[Settlement],
+    settled: &[Settled],
+    notes: &[Note],
+    runs: &[Duration],
+) {
+    let Some(outlet) = shared.outlet() else { return };
+    let (now, worker) = (shared.clock.now(), batch.owner.worker);
+    let applied = |settled: &Settled| *settled == Settled::Applied;
+    let event = |settlement: &Settlement, note: &Note, took: Duration| {
+        let envelope = &settlement.envelope;
+        let has_failed = note.counted.is_failure();
+        // Of this attempt, and not of one before it.
+        let error = envelope.last_error().filter(|_| has_failed).map(str::to_owned);
+        // What has failed is counted already.
+        let attempt = if has_failed { envelope.attempts } else { envelope.attempts + 1 };
+        let (id, task, outcome) = (envelope.id.clone(), envelope.task.clone(), note.counted.told());
+        Event::new(now, What::Settled { id, task, worker, attempt, outcome, took, error })
+    };
+    let attempts = settlements.iter().zip(settled).zip(notes).zip(runs);
+    let ended = attempts.filter(|(((_, settled), _), _)| applied(settled));
+    let events = ended.map(|(((settlement, _), note), took)| event(settlement, note, *took));
+    outlet.tell_of_tasks(settled.iter().filter(|settled| applied(settled)).count(), events);
 }
 
 /// An error that repeating will not mend. The next term begins, so that the lease of this one lapses and brings the tasks

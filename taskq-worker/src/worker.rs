@@ -13,11 +13,13 @@ use std::{
 };
 
 use taskq_core::{
-    Client, Clock, Connection, Envelope, Error, ErrorKind, Figures, Layer, Logs, QueueName, Registration, Result,
-    WorkerId,
+    Client, Clock, Connection, Envelope, Error, ErrorKind, Figures, Layer, Logs, QueueName, Registration, Report,
+    Result, What, WorkerId,
     broker::{Broker, Ending, Settlement},
     bug::Planted,
+    events::Outlet,
     figures::Slots,
+    fleet::MemberKind,
     id::Owner,
     limits,
     own_thread::OwnThread,
@@ -234,6 +236,7 @@ impl WorkerBuilder {
         shared.lanes.iter().for_each(|lane| lane.ear.heard(now));
         let loops = start_loops(&shared, finished);
         let supervisor = shared.clock.spawn("supervisor", supervise(Arc::clone(&shared), drain, heartbeat, loops));
+        tell_up(&shared);
         tracing::info!(worker = %shared.terms.worker(), tasks = shared.registry.len(), at = connection.address(), "worker started");
         Ok(WorkerHandle::new(shared, supervisor))
     }
@@ -384,6 +387,11 @@ impl Shared {
         scramble(self.seed.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// Where it tells what happens, if it does.
+    pub(crate) fn outlet(&self) -> Option<&Outlet> {
+        self.client.connection().outlet()
+    }
+
     pub(crate) fn ended(&self) -> Ended {
         self.phases.ended()
     }
@@ -512,6 +520,15 @@ impl Backoff {
     }
 }
 
+/// Tells that it works, if anybody is to know.
+fn tell_up(shared: &Shared) {
+    let Some(outlet) = shared.outlet() else { return };
+    let Report { program, host, pid, .. } = Report::of_this_process(MemberKind::Worker, shared.clock.now());
+    let queues = shared.lanes.iter().flat_map(|lane| lane.queues.iter().map(|(queue, _)| queue.clone()));
+    let queues = queues.take(limits::EVENT_QUEUES).collect();
+    outlet.tell(What::WorkerUp { worker: shared.terms.worker(), program, host, pid, queues });
+}
+
 /// Joins every queue, so that a broker that cannot be used is an error of the start.
 async fn join_all(shared: &Shared) -> Result<()> {
     for (queue, _) in shared.lanes.iter().flat_map(|lane| &lane.queues) {
@@ -568,6 +585,10 @@ async fn supervise(shared: Arc<Shared>, drain: Duration, heartbeat: OwnThread, l
     ended("log sender", loops.log_sender).await;
     heartbeat.ended().await;
     shared.plain.close();
+    if let Some(outlet) = shared.outlet() {
+        outlet.tell(What::WorkerDown { worker: shared.terms.worker() });
+        outlet.flush().await;
+    }
     tracing::info!(worker = %shared.terms.worker(), "worker ended");
 }
 

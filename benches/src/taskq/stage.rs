@@ -6,7 +6,7 @@ use std::{
 };
 
 use bench_driver::{Job, Outcome};
-use taskq::{Client, Connection, Tally, Worker, WorkerHandle};
+use taskq::{Client, Connection, EventsMode, Tally, Worker, WorkerHandle};
 
 use crate::tasks::{App, QUEUE, TEXT, mute, noop};
 
@@ -29,7 +29,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// Connects, with room for tasks 0 to `tasks - 1`.
     pub(crate) async fn open(job: &Job, tasks: u64) -> Outcome<Self> {
-        let connection = taskq::connect(&job.url).await?;
+        let connection = taskq::connect(&job.url).await?.with_events(events()?);
         let client = connection.client();
         Ok(Self { connection, client, app: App::new(tasks) })
     }
@@ -105,6 +105,14 @@ impl Stage {
             }
             tokio::time::sleep(again_after).await;
         }
+    }
+}
+
+/// Whether events are told while it is measured: as the environment says for programs with a configuration.
+fn events() -> Outcome<EventsMode> {
+    match std::env::var("TASKQ__EVENTS") {
+        Ok(mode) => Ok(mode.parse()?),
+        Err(_) => Ok(EventsMode::Off),
     }
 }
 

@@ -11,6 +11,7 @@ mod documents;
 mod element;
 mod enqueue;
 mod entries;
+mod events;
 mod examine;
 mod failure;
 mod families;

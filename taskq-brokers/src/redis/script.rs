@@ -87,6 +87,8 @@ scripts! {
     Incumbent "incumbent",
     AppendLog "append_log",
     LogLines "log_lines",
+    PublishEvents "publish_events",
+    Events "events",
 }
 
 /// All scripts as a server takes them, with their SHA-1 as it names them.
@@ -210,6 +212,7 @@ mod tests {
                     "idx",
                     "name",
                     "marks",
+                    "stream",
                     "list",
                     "bucket(",
                     "READY",

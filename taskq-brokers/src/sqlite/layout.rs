@@ -57,9 +57,10 @@ const HISTORY: &[Migration] = &[
         oldest: 1,
     },
     Migration {
-        change: "members of the fleet, paused queues, and log lines of tasks",
-        // An older program would go on handing out tasks of a queue that somebody has paused. It leaves lines alone.
-        sql: concat!(include_str!("fleet.sql"), include_str!("logs.sql")),
+        change: "members of the fleet, paused queues, log lines of tasks, and events",
+        // An older program would go on handing out tasks of a queue that somebody has paused. It leaves lines
+        // and events alone.
+        sql: concat!(include_str!("fleet.sql"), include_str!("logs.sql"), include_str!("events.sql")),
         oldest: 6,
     },
 ];

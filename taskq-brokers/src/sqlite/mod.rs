@@ -29,6 +29,7 @@ mod control;
 mod documents;
 mod enqueue;
 mod entries;
+mod events;
 mod examine;
 mod failure;
 mod file;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use taskq_core::{
-    Accepted, Author, CancelAnswer, CandidateId, Connection, ControlExt, Counts, DeadReason, DocumentId, DocumentName,
-    EntryId, EntryName, FireTime, Fired, LogLevel, LogLine, Progress, Purge, Renewal, Saved, Standing, TaskId, TaskKey,
-    Tick, Timestamp, Unique, Version, Written,
+    Accepted, Author, CancelAnswer, CandidateId, Connection, ControlExt, Counts, Cursor, DeadReason, DocumentId,
+    DocumentName, EntryId, EntryName, Event, FireTime, Fired, LogLevel, LogLine, Progress, Purge, Renewal, Saved,
+    Standing, TaskId, TaskKey, Tick, Timestamp, Unique, Version, What, Written,
     broker::{Claimed, Ending, Settled},
     id::{BatchId, ClaimNumber, Owner, Siblings},
     limits,
@@ -60,6 +60,7 @@ async fn everything_happens(server: &RedisServer, connection: &Connection) {
     schedules_come_and_go(connection).await;
     documents_come_and_go(connection).await;
     lines_come(connection).await;
+    events_come(connection).await;
 
     // A worker that dies with tasks in its hands, and one that ends what is left.
     let dying = join(connection).await;
@@ -111,6 +112,18 @@ pub(crate) async fn lines_come(connection: &Connection) {
         connection.logs().append(&id, &vec![line.clone(); count]).await.expect("appends");
     }
     assert_eq!(connection.logs().lines(&id).await.expect("reads"), vec![line; 32]);
+}
+
+/// Events are told, and others pushed out.
+pub(crate) async fn events_come(connection: &Connection) {
+    let event = Event::new(Timestamp::default(), What::LeftOut { count: 1 });
+    let events = connection.events();
+    for _ in 0..=limits::MAX_EVENTS / limits::EVENT_BATCH {
+        events.publish(&vec![event.clone(); limits::EVENT_BATCH]).await.expect("publishes");
+    }
+    let page = events.read(Some(Cursor::default()), 1).await.expect("reads");
+    assert_eq!((page.missed, page.events.len()), (limits::EVENT_BATCH as u64, 1));
+    assert!(events.last().await.expect("tells").is_some());
 }
 
 pub(crate) fn document(name: &str) -> DocumentId {

@@ -13,7 +13,7 @@ use taskq_test_support::RedisServer;
 
 use crate::{
     claim, claim_one, connect, enqueue, invocation, join,
-    keys::{document, documents_come_and_go, lines_come, save_document, schedules_come_and_go},
+    keys::{document, documents_come_and_go, events_come, lines_come, save_document, schedules_come_and_go},
     queue,
     rights::rights_of,
     settle, state, succeeded, try_connect, try_enqueue, try_settle,
@@ -53,6 +53,7 @@ async fn produces(connection: &Connection) {
     let waited = broker.wait(&many[0].id, Duration::from_millis(50)).await.expect("waits").expect("kept");
     assert_eq!(waited.state, State::Ready);
     assert_eq!(connection.logs().lines(&plain.id).await.expect("reads"), []);
+    events_come(connection).await;
 }
 
 /// All that a worker and an operator do on top of it.
@@ -329,6 +330,10 @@ async fn a_viewer_sees_what_there_is_and_changes_nothing() {
     let lines = connection.logs().lines(&talkative).await.expect("reads");
     assert!(!lines.is_empty());
 
+    events_come(&owning).await;
+    let happened = connection.events().read(None, 1).await.expect("reads").events;
+    assert_eq!(connection.events().last().await.expect("tells"), owning.events().last().await.expect("tells"));
+
     let envelope = invocation().into_envelope().expect("valid");
     let viewer = Owner { worker: WorkerId::generate(), term: 0 };
     let errors = [
@@ -348,6 +353,7 @@ async fn a_viewer_sees_what_there_is_and_changes_nothing() {
         control.purge(&queue(), Purge::Waiting, 9).await.expect_err("purges"),
         control.purge(&queue(), Purge::DeadLetters, 9).await.expect_err("purges"),
         connection.logs().append(&talkative, &lines).await.expect_err("appends"),
+        connection.events().publish(&[happened[0].1.clone()]).await.expect_err("publishes"),
         documents.save(&document("d"), Some(version), "other").await.expect_err("saves"),
         documents.forget(&document("d"), version).await.expect_err("forgets"),
     ];

@@ -15,6 +15,11 @@ pub(super) fn say(line: impl fmt::Display) {
     drop(writeln!(std::io::stdout().lock(), "{line}"));
 }
 
+/// The same for what has no end of its own; whether there is a reader still.
+pub(super) fn try_say(line: impl fmt::Display) -> bool {
+    writeln!(std::io::stdout().lock(), "{line}").is_ok()
+}
+
 /// Tells people what is not the result, such as how far a search came.
 pub(super) fn note(line: impl fmt::Display) {
     drop(writeln!(std::io::stderr().lock(), "{line}"));
@@ -134,7 +139,7 @@ pub(super) fn say_facts(facts: &[(&str, String)]) {
 }
 
 /// A text from a task in one line of a table: what moves a cursor or changes a colour is not printed.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -6,6 +6,7 @@ mod queue;
 
 mod documents;
 mod entries;
+mod events;
 mod fleet;
 mod leadership;
 mod logs;
@@ -32,6 +33,7 @@ use crate::{
     documents::{Document, DocumentId, DocumentName, Documents, Saved, Version, check_size},
     envelope::Envelope,
     error::Result,
+    events::{Cursor, Event, EventPage, Events, check_batch},
     fleet::{Fleet, Member, MemberId, Request, check_report},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
     inspect::{Counts, DeadLetter, Finding, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView},
@@ -42,6 +44,7 @@ use crate::{
         Author, EntryId, EntryName, Fired, Mark, Schedules, StoredEntry, Tick, Written, check_text, check_ticks,
     },
 };
+use events::MemoryEvents;
 use fleet::MemoryFleet;
 use leadership::Leadership;
 use queue::MemoryQueue;
@@ -54,6 +57,7 @@ pub struct MemoryBroker {
     queues: Mutex<BTreeMap<QueueName, MemoryQueue>>,
     leadership: Mutex<Leadership>,
     fleet: Mutex<MemoryFleet>,
+    events: Mutex<MemoryEvents>,
     changed: Notify,
 }
 
@@ -65,8 +69,15 @@ pub fn connect(clock: Clock) -> Connection {
 /// The same, where this bug is planted in the broker, clients and workers.
 #[doc(hidden)]
 pub fn connect_with_bug(clock: Clock, planted: Planted) -> Connection {
-    let (queues, leadership, fleet) = (Mutex::default(), Mutex::default(), Mutex::default());
-    let broker = MemoryBroker { clock: clock.clone(), planted, queues, leadership, fleet, changed: Notify::new() };
+    let broker = MemoryBroker {
+        clock: clock.clone(),
+        planted,
+        queues: Mutex::default(),
+        leadership: Mutex::default(),
+        fleet: Mutex::default(),
+        events: Mutex::default(),
+        changed: Notify::new(),
+    };
     connection_to(Arc::new(broker), clock)
 }
 
@@ -102,6 +113,11 @@ impl MemoryBroker {
     fn fleet(&self) -> MutexGuard<'_, MemoryFleet> {
         // Nor while holding this.
         self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn events(&self) -> MutexGuard<'_, MemoryEvents> {
+        // Nor while holding this.
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs one atomic step on a queue and wakes everybody who waits for a change.
@@ -358,6 +374,23 @@ impl Logs for MemoryBroker {
 
     async fn lines(&self, id: &TaskId) -> Result<Vec<LogLine>> {
         Ok(self.look(&id.queue, |queue, now| queue.logs.lines(now, &id.key)).unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Events for MemoryBroker {
+    async fn publish(&self, events: &[Event]) -> Result<()> {
+        check_batch(events)?;
+        self.events().publish(self.clock.now(), events);
+        Ok(())
+    }
+
+    async fn read(&self, after: Option<Cursor>, count: usize) -> Result<EventPage> {
+        Ok(self.events().read(self.clock.now(), after, count.min(limits::MAX_PAGE)))
+    }
+
+    async fn last(&self) -> Result<Option<Cursor>> {
+        Ok(self.events().last(self.clock.now()))
     }
 }
 

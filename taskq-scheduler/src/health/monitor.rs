@@ -19,7 +19,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use taskq_core::{
     AnyTask, AsyncTask, Context, DocumentId, DocumentName, Invocation, QueueName, Registration, Retry, Saved, Task,
-    TaskError, TaskOptions, TaskResult, Timestamp, Version, WaitError, limits,
+    TaskError, TaskOptions, TaskResult, Timestamp, Version, WaitError, What, limits,
 };
 
 use super::{
@@ -241,6 +241,10 @@ impl File<'_> {
     fn tell(&self, seen: &Seen) {
         let Seen::Turned(turn) = seen else { return };
         let (check, from, to) = (self.name, turn.from, turn.to);
+        if let Some(outlet) = self.context.client().connection().outlet() {
+            let (check, reason) = (check.to_owned(), turn.reason.as_deref().map(str::to_owned));
+            outlet.tell(What::HealthChanged { check, from: from.to_string(), to: to.to_string(), reason });
+        }
         let reason = turn.reason.as_deref().unwrap_or_default();
         match to {
             Health::Healthy => tracing::info!(check, %from, %to, "health changed"),
