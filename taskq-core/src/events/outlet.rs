@@ -134,8 +134,9 @@ impl Inner {
     }
 
     fn start(self: &Arc<Self>, waiting: &mut Waiting) {
-        // A runtime takes its loops with it.
-        if waiting.running.as_ref().is_none_or(JoinHandle::is_finished) {
+        // A runtime takes its loops with it. Where there is none, another call starts the loop: telling never panics.
+        let is_running = waiting.running.as_ref().is_some_and(|running| !running.is_finished());
+        if !is_running && tokio::runtime::Handle::try_current().is_ok() {
             waiting.running = Some(self.clock.spawn("events", Arc::clone(self).run()));
         }
     }
@@ -358,6 +359,14 @@ mod tests {
         outlet.tell(down().what);
         outlet.flush().await;
         assert_eq!(broker.taken().len(), 2);
+    }
+
+    #[test]
+    fn where_no_loop_can_run_telling_only_counts() {
+        let (outlet, _broker, _simulation) = outlet();
+        (0..2_000).for_each(|_| outlet.tell(down().what));
+        let kept = outlet.inner.waiting().events.len();
+        assert_eq!((kept, outlet.inner.left_out.load(Ordering::Relaxed)), (600, 1_400));
     }
 
     #[tokio::test]
