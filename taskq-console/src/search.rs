@@ -63,7 +63,8 @@ pub(crate) async fn search(
     loop {
         let room = wanted - found.tasks.len();
         let page = fitting(inspect, queue, shelf, filter, found.next.as_ref(), room).await?;
-        found.looked += page.looked;
+        // What was left out of a page was looked at too: an empty page is no free one.
+        found.looked += page.looked.max(1);
         found.tasks.extend(page.tasks);
         found.next = page.next;
         if found.next.is_none() || found.tasks.len() >= wanted || found.looked >= look {

@@ -84,8 +84,8 @@ fn running(shared: &Shared) -> (Vec<ReportedTask>, u64) {
     let now = shared.clock.monotonic();
     let mut attempts = shared.attempts.all();
     let count = attempts.len() as u64;
-    // By the hand-out, of which a later one has the greater token.
-    attempts.sort_by_key(|attempt| attempt.token());
+    // Tokens grow within a queue alone; times tell which of two queues' tasks has run longer.
+    attempts.sort_by_key(|attempt| (Batch::handed_out_at(attempt), attempt.token()));
     let reported = attempts.iter().take(limits::REPORTED_RUNNING).map(|attempt| ReportedTask {
         id: attempt.id().to_string(),
         task: attempt.envelope().task.to_string(),

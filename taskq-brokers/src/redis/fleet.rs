@@ -38,8 +38,10 @@ impl Fleet for RedisBroker {
         while let (Some(id), Some(seen), Some(asked), Some(report)) =
             (fields.next(), fields.next(), fields.next(), fields.next())
         {
+            // An id that this version could not have written is of nobody whom it could name.
+            let Ok(id) = reply::text(id)?.parse() else { continue };
             members.push(Member {
-                id: reply::text(id)?.parse()?,
+                id,
                 seen_at: Timestamp::from_millis(reply::integer(&seen)?),
                 asked: Request::from_name(&reply::text(asked)?),
                 report: reply::text(report)?,

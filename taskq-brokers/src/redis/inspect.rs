@@ -34,8 +34,12 @@ impl Inspect for RedisBroker {
         let time = |value: Value| Ok::<_, Error>(Some(reply::integer(&value)?).filter(|millis| *millis > 0));
         let mut oldest_ready = None;
         for head in fields {
-            let envelope = element::decode(queue, &reply::bytes(head)?).and_then(|element| element.envelope).ok();
-            oldest_ready = oldest_ready.into_iter().chain(envelope.and_then(|envelope| envelope.due_since())).min();
+            let head = reply::bytes(head)?;
+            let since = match element::decode(queue, &head).and_then(|element| element.envelope) {
+                Ok(envelope) => envelope.due_since(),
+                Err(_) => element::key(&head).and_then(|key| key.made_at()),
+            };
+            oldest_ready = oldest_ready.into_iter().chain(since).min();
         }
         Ok(QueueView {
             counts: counts(counted)?,
@@ -147,7 +151,8 @@ impl RedisBroker {
             Value::Set(names) | Value::Array(names) => names,
             _ => return Err(reply::wrong("a list of queues")),
         };
-        names.into_iter().map(|name| QueueName::new(reply::text(name)?)).collect()
+        // A name that is none was written by somebody else.
+        Ok(names.into_iter().filter_map(|name| QueueName::new(reply::text(name).ok()?).ok()).collect())
     }
 
     /// A dead letter as it is stored.

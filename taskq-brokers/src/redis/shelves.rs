@@ -31,7 +31,7 @@ impl RedisBroker {
         count: usize,
     ) -> Result<TaskPage> {
         let now = self.now_for(queue).await?;
-        let [list, row, skipped] = after.and_then(numbers).unwrap_or([1, 0, 0]);
+        let [list, row, skipped] = after.and_then(numbers).filter(|[list, ..]| *list > 0).unwrap_or([1, 0, 0]);
         let answer = self.run("list ready tasks at", Script::PageReady, queue, |command| {
             command.arg(list).arg(row).arg(count).arg(PAGE_BYTES);
         });
@@ -74,7 +74,7 @@ impl RedisBroker {
         let answer = self.run("list waiting tasks at", Script::PageDue, queue, |command| {
             command.arg(set);
             match from.as_deref() {
-                Some([chunk, first, score, key]) => {
+                Some([chunk, first, score, key]) if [first, score].iter().all(|text| text.parse::<f64>().is_ok()) => {
                     let key = PageToken((*key).to_owned()).key().map(|key| key.to_bytes());
                     command.arg(*chunk).arg(*first).arg(*score).arg(key.unwrap_or_default())
                 }
@@ -106,7 +106,9 @@ impl RedisBroker {
         let from: Option<Vec<&str>> = after.map(|token| token.0.split('/').collect());
         let answer = self.run("list running tasks at", Script::PageRunning, queue, |command| {
             match from.as_deref() {
-                Some([owner, batch, position]) => command.arg(*owner).arg(*batch).arg(*position),
+                Some([owner, batch, position]) if [batch, position].iter().all(|text| text.parse::<u64>().is_ok()) => {
+                    command.arg(*owner).arg(*batch).arg(*position)
+                }
                 _ => command.arg("").arg(0).arg(0),
             };
             command.arg(count + 1).arg(PAGE_BYTES);
@@ -117,8 +119,11 @@ impl RedisBroker {
             let (owner, batch, position) = (reply::text(owner)?, text(fields.next())?, whole(fields.next())?);
             let (element, progress) = (bytes(fields.next())?, bytes(fields.next())?);
             let token = format!("{owner}/{batch}/{position}");
-            let place = Place::Running(owner.parse()?, serde_json::from_slice(&progress).ok());
-            page.add(self.view_of(queue, &element, now, place), token, element.len());
+            let view = owner.parse().ok().and_then(|owner| {
+                let place = Place::Running(owner, serde_json::from_slice(&progress).ok());
+                self.view_of(queue, &element, now, place)
+            });
+            page.add(view, token, element.len());
         }
         Ok(page.filled())
     }
@@ -146,7 +151,7 @@ impl RedisBroker {
                 // Written by somebody else. It must not hide the others.
                 Err(error) => tracing::error!(%queue, %error, "a dead letter cannot be read; it is left out"),
             }
-            last = TaskKey::from_bytes(&key).ok().map(|key| PageToken::behind(&key));
+            last = Some(PageToken(key.iter().map(|byte| format!("{byte:02x}")).collect()));
         }
         let more = seen > count || read >= PAGE_BYTES;
         Ok((letters, last.filter(|_| more)))

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// How many ready tasks of each priority are asked since when they wait.
-const ASKED: i64 = 8;
+const ASKED: i64 = 2;
 
 /// What [`read_columns`] wants, then key, deliveries, task and place.
 macro_rules! view_columns {

@@ -6,6 +6,8 @@ use futures_util::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use taskq_core::{Result, TaskId};
 
+use super::output::note;
+
 /// Calls that are under way at once: enough to hide a round trip.
 const AT_ONCE: usize = 16;
 
@@ -38,12 +40,20 @@ pub(super) async fn each<Fut>(ids: Vec<TaskId>, act: impl Fn(TaskId) -> Fut) -> 
 where
     Fut: Future<Output = Result<bool>>,
 {
-    let bar = Bar::new(ids.len() as u64);
+    let count = ids.len();
+    let bar = Bar::new(count as u64);
     let mut answers = stream::iter(ids).map(act).buffer_unordered(AT_ONCE);
     let (mut seen, mut done) = (0, 0);
     while let Some(answer) = answers.next().await {
         seen += 1;
-        done += u64::from(answer?);
+        match answer {
+            Ok(changed) => done += u64::from(changed),
+            Err(error) => {
+                bar.clear();
+                note(format_args!("{done} of {count} were done before this failed; do it again to go on"));
+                return Err(error);
+            }
+        }
         bar.at(seen);
     }
     bar.clear();

@@ -2,7 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
-use taskq_core::{BoxError, CancelAnswer, Connection, Envelope, LogLine, Shelf, TaskId, TaskView, Timestamp};
+use taskq_core::{BoxError, CancelAnswer, Connection, Envelope, LogLine, Shelf, State, TaskId, TaskView, Timestamp};
 
 use super::{
     Done, Format, bulk,
@@ -92,7 +92,9 @@ pub(super) async fn run(connection: &Connection, command: TasksCommand) -> Resul
         TasksCommand::Retry(pick) => {
             let shelves = [Shelf::Dead, Shelf::Retrying];
             act(connection, &pick, &shelves, "Retry", "made ready", async |id| {
-                Ok(connection.control().replay(&id).await? || connection.control().run_now(&id).await?)
+                // A task that is scheduled for later has not failed.
+                let has_failed = connection.broker().find(&id).await?.is_some_and(|task| task.state == State::Retrying);
+                Ok(connection.control().replay(&id).await? || has_failed && connection.control().run_now(&id).await?)
             })
             .await
         }
@@ -104,7 +106,9 @@ pub(super) async fn run(connection: &Connection, command: TasksCommand) -> Resul
         TasksCommand::Delete(pick) => {
             let shelves = [&WAITING[..], &[Shelf::Dead]].concat();
             act(connection, &pick, &shelves, "Delete", "deleted", async |id| {
-                Ok(connection.control().drop_dead(&id).await? || cancel(connection, &id).await?)
+                // What runs is not deleted: that would be to stop it.
+                let runs = connection.broker().find(&id).await?.is_some_and(|task| task.state == State::Running);
+                Ok(!runs && (connection.control().drop_dead(&id).await? || cancel(connection, &id).await?))
             })
             .await
         }

@@ -51,7 +51,7 @@ pub(super) async fn act(
         Err(error) => Note::bad(error.why()),
     };
     let who = visitor.name.as_deref().unwrap_or("somebody on this machine");
-    tracing::info!(%what, on = %subject(&fields).escape_debug(), %who, outcome = %note.text, "an operator acted");
+    tracing::info!(what = %what.escape_debug(), on = %subject(&fields).escape_debug(), %who, outcome = %note.text, "an operator acted");
     let back = back(fields.exact("back"));
     let joint = if back.contains('?') { '&' } else { '?' };
     Redirect::to(&format!("{base}{back}{joint}note={}", encoded(&shared.notes.put(note)))).into_response()

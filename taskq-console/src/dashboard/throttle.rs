@@ -44,9 +44,13 @@ impl Throttle {
         Ok(())
     }
 
-    /// The password was right: what was wrong before is forgiven.
+    /// The password was right: this try counts no more. Those before stay, which may have been for another's password.
     pub(super) fn succeeded(&self, from: Option<IpAddr>) {
-        self.lock().remove(&from);
+        let mut tries = self.lock();
+        let counted = if tries.contains_key(&from) { from } else { None };
+        if let Some(tries) = tries.get_mut(&counted) {
+            tries.failures = tries.failures.saturating_sub(1);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Option<IpAddr>, Tries>> {
@@ -68,8 +72,20 @@ mod tests {
         assert_eq!(throttle.begin(mine, now + Duration::from_secs(20)), Err(Duration::from_secs(40)));
         assert_eq!(throttle.begin(other, now), Ok(()));
         assert_eq!(throttle.begin(mine, now + limits::LOGIN_WINDOW * 2), Ok(()));
-        throttle.succeeded(mine);
+    }
+
+    #[test]
+    fn a_right_password_forgives_no_wrong_one() {
+        let (throttle, now, mine) = (Throttle::default(), Duration::from_secs(100), Some(IpAddr::from([10, 0, 0, 1])));
+        for _ in 1..limits::LOGIN_FAILURES {
+            assert_eq!(throttle.begin(mine, now), Ok(()));
+        }
+        for _ in 0..10 {
+            assert_eq!(throttle.begin(mine, now), Ok(()));
+            throttle.succeeded(mine);
+        }
         assert_eq!(throttle.begin(mine, now), Ok(()));
+        assert!(throttle.begin(mine, now).is_err());
     }
 
     #[test]

@@ -46,6 +46,13 @@ pub(super) fn peer(request: &Request) -> Option<IpAddr> {
     info.map(|ConnectInfo(address)| address.ip().to_canonical())
 }
 
+/// Whether a proxy says that it passes on what another machine asks.
+fn came_by_proxy(headers: &HeaderMap) -> bool {
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"]
+        .iter()
+        .any(|name| headers.contains_key(*name))
+}
+
 /// Who asks.
 pub(super) fn identify(
     options: &Options,
@@ -56,6 +63,9 @@ pub(super) fn identify(
 ) -> Result<Visitor, Refusal> {
     match &options.access {
         Access::Loopback => match peer {
+            Some(peer) if peer.is_loopback() && came_by_proxy(headers) => Err(Refusal::Forbidden(
+                "A proxy stands before this dashboard, which is only for the machine where it runs: set up who may look (--accounts or --proxy-header).",
+            )),
             Some(peer) if peer.is_loopback() => Ok(somebody("loopback", Role::Operator)),
             Some(_) => Err(Refusal::Forbidden("This dashboard is only for browsers on the machine where it runs.")),
             // A name in a header proves nothing, so without the address nobody is let in.

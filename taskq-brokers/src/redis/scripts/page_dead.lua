@@ -9,17 +9,15 @@ end
 while most > 0 and room > 0 do
   local named = call('ZRANGE', p..'deadz', first, first + math.min(most, 20) - 1, 'WITHSCORES')
   if #named == 0 then break end
-  local keys = {}
-  for i = 1, #named, 2 do keys[#keys + 1] = named[i] end
-  local stored = call('HMGET', p..'dead', unpack(keys))
-  for i = 1, #keys do
+  for i = 1, #named, 2 do
     if room <= 0 then break end
-    if stored[i] then
+    local stored = call('HGET', p..'dead', named[i])
+    if stored then
       local n = #answer
-      answer[n + 1], answer[n + 2], answer[n + 3] = keys[i], named[2 * i], stored[i]
-      most, room = most - 1, room - #stored[i]
+      answer[n + 1], answer[n + 2], answer[n + 3] = named[i], named[i + 1], stored
+      most, room = most - 1, room - #stored
     end
   end
-  first = first + #keys
+  first = first + #named / 2
 end
 return answer

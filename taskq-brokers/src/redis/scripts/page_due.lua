@@ -21,14 +21,14 @@ while most > 0 and room > 0 do
   local from = named[1] == chunk and begin_in(members) or 1
   local keys = {}
   for i = from, math.min(#members, from + 2 * most - 2), 2 do keys[#keys + 1] = members[i] end
-  local stored = #keys > 0 and call('HMGET', p..set..'b', unpack(keys)) or {}
   for i = 1, #keys do
     if room <= 0 then break end
-    if stored[i] then
+    local stored = call('HGET', p..set..'b', keys[i])
+    if stored then
       local n = #answer
       answer[n + 1], answer[n + 2], answer[n + 3] = named[1], named[2], members[from + 2 * i - 1]
-      answer[n + 4], answer[n + 5] = keys[i], sub(stored[i], 5)
-      most, room = most - 1, room - #stored[i]
+      answer[n + 4], answer[n + 5] = keys[i], sub(stored, 5)
+      most, room = most - 1, room - #stored
     end
   end
   rank = rank + 1

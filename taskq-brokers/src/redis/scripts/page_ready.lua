@@ -21,13 +21,16 @@ local function traces(row)
   return table.concat(marks)
 end
 
+-- One row at first, then as many as should fit: how long rows are is seen only when they are here.
+local fits = 1
 while list <= 10 do
-  local step = math.min(16, most - seen)
+  local step = math.min(fits, most - seen)
   if step <= 0 or room <= 0 then
     answer[1], answer[2] = list, at
     break
   end
   local rows = call('LRANGE', READY[list], -(at + step), -(at + 1))
+  local before = room
   for i = #rows, 1, -1 do
     if room <= 0 then break end
     room, seen = room - #rows[i], seen + 1
@@ -35,6 +38,7 @@ while list <= 10 do
     answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = list, at, rows[i], traces(rows[i])
     at = at + 1
   end
+  if #rows > 0 then fits = math.max(1, math.min(16, math.floor(room * #rows / math.max(1, before - room)))) end
   if #rows < step and room > 0 then list, at = list + 1, 0 end
 end
 return answer

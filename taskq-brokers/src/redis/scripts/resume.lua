@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Hands out again, and wakes whoever waited. Answer: 1, or 0 if it was not paused.
 if call('DEL', p..'paused') == 0 then return 0 end
 local t = now()

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- scheduled, retrying -> ready, before its time. ARGV: key. Answer: 1, or 0 if no such task waits for its time.
 local set, chunk, e = find_due(ARGV[1])
 if not set then return 0 end

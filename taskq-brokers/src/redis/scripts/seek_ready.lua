@@ -29,13 +29,16 @@ local function look_into(row)
   until at > #row
 end
 
+-- A few rows at a time: how long rows are is seen only when they are here.
 local function look_at(list, from, to)
-  if room <= 0 or to < from then return nil end
-  local rows = call('LRANGE', list, -(to + 1), -(from + 1))
-  for i = #rows, 1, -1 do
-    room = room - #rows[i]
-    local before, e = look_into(rows[i])
-    if e then return from + #rows - i, before, e end
+  while room > 0 and from <= to do
+    local rows = call('LRANGE', list, -(math.min(from + 3, to) + 1), -(from + 1))
+    for i = #rows, 1, -1 do
+      room = room - #rows[i]
+      local before, e = look_into(rows[i])
+      if e then return from + #rows - i, before, e end
+    end
+    from = from + 4
   end
 end
 
@@ -44,6 +47,7 @@ local function where(list, length)
   local wanted, low, high = born(key), 0, length
   if not wanted then return nil end
   while low < high do
+    if room <= 0 then return nil end
     local middle = math.floor((low + high) / 2)
     local row = call('LINDEX', list, -(middle + 1))
     room = room - #row
