@@ -1,6 +1,14 @@
 //! `top`: queues and workers, live.
 
-use std::{collections::HashMap, io::IsTerminal, time::Duration};
+use std::{
+    collections::HashMap,
+    io::IsTerminal,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use clap::Args;
 use ratatui::{
@@ -15,7 +23,9 @@ use taskq_core::{
     BoxError, Connection, Figures, QueueName, Timestamp,
     figures::{Figure, TaskFigures},
     fleet::MemberKind,
+    signals::Stops,
 };
+use tokio::sync::oneshot;
 
 use super::{Done, queues, queues::QueueRow, workers};
 use crate::{
@@ -58,21 +68,59 @@ pub(super) async fn run(connection: &Connection, args: TopArgs) -> Result<Done, 
     watched.map(|()| Done::Well)
 }
 
+/// Looks and draws until a key, SIGTERM or ctrl-c ends it: also while a broker that does not answer is waited for.
 async fn watch(connection: &Connection, terminal: &mut DefaultTerminal) -> Result<(), BoxError> {
+    let mut keyboard = Keyboard::listen();
+    let mut stops = Stops::listen();
+    let clock = connection.clock();
     let mut before = HashMap::new();
-    let mut looked_at = connection.clock().monotonic();
+    let mut looked_at = clock.monotonic();
     loop {
-        let now = connection.clock().monotonic();
-        let look = look(connection, &mut before, now - looked_at).await?;
+        let now = clock.monotonic();
+        let look = tokio::select! {
+            biased;
+            over = &mut keyboard.over => return Ok(over??),
+            () = stops.next() => return Ok(()),
+            look = look(connection, &mut before, now - looked_at) => look?,
+        };
         looked_at = now;
         terminal.draw(|frame| draw(frame, connection.address(), &look))?;
-        while connection.clock().monotonic().saturating_sub(looked_at) < PAUSE {
-            // The keyboard is asked from a thread that may block.
-            if tokio::task::spawn_blocking(is_over).await?? {
-                return Ok(());
-            }
-            terminal.draw(|frame| draw(frame, connection.address(), &look))?;
+        tokio::select! {
+            biased;
+            over = &mut keyboard.over => return Ok(over??),
+            () = stops.next() => return Ok(()),
+            () = clock.sleep(PAUSE) => {}
         }
+    }
+}
+
+/// Listens to the keyboard on a thread that may block, until somebody ends the view or nobody asks any more.
+struct Keyboard {
+    over: oneshot::Receiver<std::io::Result<()>>,
+    is_left: Arc<AtomicBool>,
+}
+
+impl Keyboard {
+    fn listen() -> Self {
+        let (say, over) = oneshot::channel();
+        let is_left = Arc::new(AtomicBool::new(false));
+        let listens = Arc::clone(&is_left);
+        tokio::task::spawn_blocking(move || {
+            while !listens.load(Ordering::Relaxed) {
+                match is_over() {
+                    Ok(false) => {}
+                    // Whoever no longer listens has ended already.
+                    ended => return drop(say.send(ended.map(|_| ()))),
+                }
+            }
+        });
+        Self { over, is_left }
+    }
+}
+
+impl Drop for Keyboard {
+    fn drop(&mut self) {
+        self.is_left.store(true, Ordering::Relaxed);
     }
 }
 
