@@ -4,7 +4,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use taskq_test_support::{ChildProcess, TempFolder, example_program};
@@ -49,7 +49,15 @@ fn refusal(folder: &TempFolder, arguments: &[&str]) -> String {
 fn whoever_runs_it_is_told_how_it_is_at_an_address_of_its_own() {
     let folder = TempFolder::new();
     let (process, address) = start(&folder, &["--probes", "127.0.0.1:0"]);
-    let line = process.wait_for_line(|line| line.contains("answers /healthz and /readyz"), LONG);
+    // It says so on the other stream, which may be read before or after the first.
+    let begun = Instant::now();
+    let line = loop {
+        let told = process.error_lines().into_iter().find(|line| line.contains("answers /healthz and /readyz"));
+        if let Some(line) = told {
+            break line;
+        }
+        assert!(begun.elapsed() < LONG, "{}", process.last_lines());
+    };
     let at = line.rsplit_once("at=").expect("it says where").1.trim().to_owned();
     assert!(ask(&at, "GET /healthz", &[], "").starts_with("HTTP/1.1 200"));
     assert!(ask(&at, "GET /readyz", &[], "").starts_with("HTTP/1.1 200"));
