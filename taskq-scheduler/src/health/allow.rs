@@ -177,6 +177,9 @@ fn name(text: &str) -> Result<Place, &'static str> {
     match Host::parse(text) {
         Ok(Host::Domain(name)) if !name.contains('*') => {
             let name = name.strip_suffix('.').unwrap_or(&name);
+            if name.split('.').any(str::is_empty) {
+                return Err("a name has no empty part");
+            }
             Ok(if is_below { Place::Below(format!(".{name}")) } else { Place::Name(name.to_owned()) })
         }
         Ok(Host::Ipv4(_) | Host::Ipv6(_)) => Err("write an address in its usual form, as in 127.0.0.1"),
@@ -272,6 +275,14 @@ mod tests {
             assert!(told.starts_with("allow list \"") && told.contains(cure), "{entry}: {told}");
         }
         assert!(Allow::list(vec!["a"; MAX_HEALTH_LIST + 1]).is_err());
+    }
+
+    #[test]
+    fn a_name_without_a_name_is_refused() {
+        for text in [".", "*.", "..", "*..", "a..", "a..b", ".a", "*..a"] {
+            assert!(Allow::list([text]).is_err(), "{text}");
+        }
+        assert!(Allow::list(["a.", "a.b.", "*.a."]).is_ok());
     }
 
     proptest! {
