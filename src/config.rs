@@ -240,13 +240,13 @@ impl Config {
     /// If the broker is a SQLite file that does not exist.
     #[cfg(feature = "cli")]
     pub(crate) fn refuse_missing_file(&self) -> Result<()> {
-        let Some(rest) = self.broker_url.strip_prefix("sqlite://") else { return Ok(()) };
-        let path = rest.split_once('?').map_or(rest, |(path, _)| path);
-        if std::path::Path::new(path).exists() {
-            return Ok(());
+        #[cfg(feature = "sqlite")]
+        if self.broker_url.starts_with("sqlite:") && !taskq_brokers::sqlite::file_of(&self.broker_url)?.exists() {
+            let cure =
+                "there is no such file; whoever enqueues or works first makes it. Does --url name the right one?";
+            return Err(Error::new(ErrorKind::Config, "look into", redacted(&self.broker_url)).because(cure));
         }
-        let cure = "there is no such file; whoever enqueues or works first makes it. Does --url name the right one?";
-        Err(Error::new(ErrorKind::Config, "look into", redacted(&self.broker_url)).because(cure))
+        Ok(())
     }
 
     /// The keys whose values differ, but for those of `[schedule]`, `[health]` and `[alert]`, which can change while it runs.

@@ -1,27 +1,13 @@
 //! The one-line main on the command line: what it prints, what it exits with, and what it says to wrong input.
 
-use std::process::{Command, Output};
+use std::process::Command;
 
-use taskq_test_support::{ChildProcess, TempFolder, example_program};
+use taskq_test_support::{ChildProcess, ProgramRun, TempFolder, example_program};
 
 /// `index_files` is an app with one task.
-fn app(folder: &TempFolder, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+fn app(folder: &TempFolder, arguments: &[&str], variables: &[(&str, &str)]) -> ProgramRun {
     let mut command = Command::new(example_program("index_files"));
-    command.args(arguments).current_dir(folder.path()).env_remove("RUST_LOG").envs(variables.iter().copied());
-    command.output().expect("the example was built and starts")
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// What a failing run says.
-fn refused(folder: &TempFolder, arguments: &[&str], variables: &[(&str, &str)]) -> String {
-    let output = app(folder, arguments, variables);
-    let text = text(&output);
-    assert!(matches!(output.status.code(), Some(1 | 2)), "{} {text}", output.status);
-    assert!(!text.contains("panicked"), "{text}");
-    text
+    ProgramRun::of(command.args(arguments).current_dir(folder.path()).envs(variables.iter().copied()))
 }
 
 #[test]
@@ -29,7 +15,7 @@ fn check_lists_tasks_tests_the_broker_and_explains_the_configuration() {
     let folder = TempFolder::new();
     std::fs::write(folder.file("taskq.toml"), "[worker]\ndrain = \"5s\"\n").expect("writes");
     let output = app(&folder, &["check"], &[("TASKQ__CLIENT__DEADLINE", "2s")]);
-    let text = text(&output);
+    let text = output.text();
     assert!(output.status.success(), "{text}");
     for expected in [
         "broker.url = sqlite://taskq.db  (default)",
@@ -51,7 +37,7 @@ fn a_task_is_enqueued_by_name_and_its_result_printed() {
     let path = folder.file("three");
     let arguments = format!("{{\"path\": \"{}\"}}", path.display());
     let output = app(&folder, &["enqueue", "index_file", &arguments, "--wait", "30s", "--id", "mine"], &[]);
-    let text = text(&output);
+    let text = output.text();
     assert!(output.status.success(), "{text}");
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("files/mine"), "the task's declared queue is used");
@@ -68,19 +54,28 @@ fn wrong_input_is_told_with_its_cure_and_an_exit_code() {
             assert!(text.contains(word), "{word} is missing in\n{text}");
         }
     };
-    says(refused(&folder, &["wroker"], &[]), &["worker"]);
-    says(refused(&folder, &["check", "--url", "mysql://me:secret@host"], &[]), &["mysql://", "sqlite://path"]);
-    says(refused(&folder, &["enqueue", "index_file", "{"], &[]), &["no JSON"]);
-    says(refused(&folder, &["enqueue", "index_file", "[1]"], &[]), &["JSON object"]);
-    says(refused(&folder, &["enqueue", "index_file", "--priority", "10"], &[]), &["use 0 to 9"]);
-    says(refused(&folder, &["enqueue", "index_file", "--queue", "a:b"], &[]), &["queue name", "':' is not allowed"]);
-    says(refused(&folder, &["enqueue", "index_file", "--delay", "soon"], &[]), &["\"90s\""]);
-    says(refused(&folder, &["worker", "--queue", "mail"], &[]), &["mail=20"]);
-    says(refused(&folder, &["check"], &[("TASKQ__WORKER__DRIAN", "5s")]), &["TASKQ__WORKER__DRIAN", "worker.drain"]);
-    says(refused(&folder, &["check", "--config", "nowhere.toml"], &[]), &["nowhere.toml"]);
+    says(app(&folder, &["wroker"], &[]).refused(), &["worker"]);
+    says(app(&folder, &["check", "--url", "mysql://me:secret@host"], &[]).refused(), &["mysql://", "sqlite://path"]);
+    says(app(&folder, &["enqueue", "index_file", "{"], &[]).refused(), &["no JSON"]);
+    says(app(&folder, &["enqueue", "index_file", "[1]"], &[]).refused(), &["JSON object"]);
+    says(app(&folder, &["enqueue", "index_file", "--priority", "10"], &[]).refused(), &["use 0 to 9"]);
+    says(
+        app(&folder, &["enqueue", "index_file", "--queue", "a:b"], &[]).refused(),
+        &["queue name", "':' is not allowed"],
+    );
+    says(app(&folder, &["enqueue", "index_file", "--delay", "soon"], &[]).refused(), &["\"90s\""]);
+    says(app(&folder, &["worker", "--queue", "mail"], &[]).refused(), &["mail=20"]);
+    says(
+        app(&folder, &["check"], &[("TASKQ__WORKER__DRIAN", "5s")]).refused(),
+        &["TASKQ__WORKER__DRIAN", "worker.drain"],
+    );
+    says(app(&folder, &["check", "--config", "nowhere.toml"], &[]).refused(), &["nowhere.toml"]);
     std::fs::write(folder.file("bad.toml"), "[worker]\nqueues = { mail = \"many\" }\n").expect("writes");
-    says(refused(&folder, &["check", "--config", "bad.toml"], &[]), &["bad.toml:2:12", "whole number above zero"]);
-    let output = refused(&folder, &["check", "--url", "redis://me:secret@127.0.0.1:1/0"], &[]);
+    says(
+        app(&folder, &["check", "--config", "bad.toml"], &[]).refused(),
+        &["bad.toml:2:12", "whole number above zero"],
+    );
+    let output = app(&folder, &["check", "--url", "redis://me:secret@127.0.0.1:1/0"], &[]).refused();
     says(output.clone(), &["127.0.0.1:1"]);
     assert!(!output.contains("secret"), "{output}");
 }
@@ -89,7 +84,7 @@ fn wrong_input_is_told_with_its_cure_and_an_exit_code() {
 fn help_teaches() {
     let folder = TempFolder::new();
     let output = app(&folder, &["--help"], &[]);
-    let text = text(&output);
+    let text = output.text();
     for word in ["worker", "enqueue", "check", "--url", "--config", "Exit codes"] {
         assert!(text.contains(word), "{word} is missing in\n{text}");
     }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taskq_test_support::{ChildProcess, TempFolder, example_program};
+use taskq_test_support::{ChildProcess, HttpAnswer, ProgramRun, TempFolder, example_program};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -25,24 +25,17 @@ fn start(folder: &TempFolder, arguments: &[&str]) -> (ChildProcess, String) {
     (process, address)
 }
 
-/// The whole answer to a request with these lines in it.
-fn ask(address: &str, first: &str, lines: &[&str], body: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(LONG)).expect("a bound");
+/// The answer to a request with these lines in it.
+fn ask(address: &str, first: &str, lines: &[&str], body: &str) -> HttpAnswer {
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
     let form = format!("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}", body.len());
     let request = format!("{first} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{lines}{form}\r\n\r\n{body}");
-    stream.write_all(request.as_bytes()).expect("is sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("is answered");
-    answer
+    HttpAnswer::to(address, &request)
 }
 
 /// What it says before it gives up.
 fn refusal(folder: &TempFolder, arguments: &[&str]) -> String {
-    let output = program(folder, arguments).output().expect("runs");
-    assert!(!output.status.success());
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    ProgramRun::of(&mut program(folder, arguments)).refused()
 }
 
 #[test]
@@ -59,9 +52,9 @@ fn whoever_runs_it_is_told_how_it_is_at_an_address_of_its_own() {
         assert!(begun.elapsed() < LONG, "{}", process.last_lines());
     };
     let at = line.rsplit_once("at=").expect("it says where").1.trim().to_owned();
-    assert!(ask(&at, "GET /healthz", &[], "").starts_with("HTTP/1.1 200"));
-    assert!(ask(&at, "GET /readyz", &[], "").starts_with("HTTP/1.1 200"));
-    assert!(ask(&address, "GET /metrics", &[], "").starts_with("HTTP/1.1 404"), "not where browsers are");
+    assert_eq!(ask(&at, "GET /healthz", &[], "").status, 200);
+    assert_eq!(ask(&at, "GET /readyz", &[], "").status, 200);
+    assert_eq!(ask(&address, "GET /metrics", &[], "").status, 404, "not where browsers are");
     process.terminate();
     assert!(process.wait_for_exit(LONG).success());
 }
@@ -70,13 +63,10 @@ fn whoever_runs_it_is_told_how_it_is_at_an_address_of_its_own() {
 fn it_shows_the_broker_to_this_machine_and_ends_on_sigterm_with_browsers_watching() {
     let folder = TempFolder::new();
     let (process, address) = start(&folder, &[]);
-    let page = ask(&address, "GET /", &[], "");
-    assert!(page.starts_with("HTTP/1.1 200") && page.contains("sqlite:") && page.contains("read-only"), "{page}");
+    let HttpAnswer { status, body: page, .. } = ask(&address, "GET /", &[], "");
+    assert!(status == 200 && page.contains("sqlite:") && page.contains("read-only"), "{page}");
     assert!(page.contains("href=\"/schedules\"") && page.contains("href=\"/health\""), "the facade's own are there");
-    assert!(
-        ask(&address, "GET /", &["Host: evil.example"], "").starts_with("HTTP/1.1 421"),
-        "two hosts are none of ours"
-    );
+    assert_eq!(ask(&address, "GET /", &["Host: evil.example"], "").status, 421, "two hosts are none of ours");
     let mut watching = TcpStream::connect(&address).expect("it listens");
     write!(watching, "GET /live?page=overview HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("is sent");
     watching.set_read_timeout(Some(LONG)).expect("a bound");
@@ -109,12 +99,12 @@ fn with_accounts_one_signs_in_by_a_hash_made_from_standard_input() {
     assert!(hash.starts_with("$argon2id$"), "{hash}");
     std::fs::write(folder.path().join("accounts"), format!("ada:operator:{hash}")).expect("written");
     let (process, address) = start(&folder, &["--accounts", "accounts", "--allow-actions"]);
-    assert!(ask(&address, "GET /", &[], "").contains("location: /login"));
+    assert_eq!(ask(&address, "GET /", &[], "").header("location"), Some("/login"));
     let origin = format!("Origin: http://{address}");
     let answer = ask(&address, "POST /login", &[&origin], "name=ada&password=correct+horse");
-    let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("a cookie");
+    let cookie = answer.header("set-cookie").expect("a cookie");
     let cookie = format!("Cookie: {}", cookie.split(';').next().expect("a value"));
-    let page = ask(&address, "GET /", &[&cookie], "");
+    let page = ask(&address, "GET /", &[&cookie], "").body;
     assert!(page.contains(">ada<") && page.contains("operator"), "{page}");
     drop(process);
 }

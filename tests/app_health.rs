@@ -1,30 +1,19 @@
 //! `health` on the command line: what it shows, how it ends, and what it says to wrong input.
 
-use std::{
-    process::{Command, Output},
-    time::Duration,
-};
+use std::{process::Command, time::Duration};
 
-use taskq_test_support::{ChildProcess, TempFolder, example_program};
+use taskq_test_support::{ChildProcess, ProgramRun, TempFolder, example_program};
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn run(folder: &TempFolder, arguments: &[&str]) -> Output {
+fn run(folder: &TempFolder, arguments: &[&str]) -> ProgramRun {
     let mut command = Command::new(example_program("scheduled"));
-    command.arg("health").args(arguments).current_dir(folder.path()).env_remove("RUST_LOG");
-    command.output().expect("the example was built and starts")
+    ProgramRun::of(command.arg("health").args(arguments).current_dir(folder.path()))
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// What a failing run says.
+/// Has to be refused with these words.
 fn refused(folder: &TempFolder, arguments: &[&str], words: &[&str]) {
-    let output = run(folder, arguments);
-    let told = text(&output.stderr);
-    assert!(matches!(output.status.code(), Some(1 | 2)), "{arguments:?}: {} {told}", output.status);
-    assert!(!told.contains("panicked"), "{told}");
+    let told = run(folder, arguments).refused();
     for word in words {
         assert!(told.contains(word), "{word} is missing in\n{told}");
     }
@@ -34,7 +23,7 @@ fn refused(folder: &TempFolder, arguments: &[&str], words: &[&str]) {
 fn checks_are_added_shown_and_removed() {
     let folder = TempFolder::new();
     let nothing = run(&folder, &[]);
-    assert!(nothing.status.success() && text(&nothing.stdout).contains("nothing is watched"), "{nothing:?}");
+    assert!(nothing.status.success() && nothing.said.contains("nothing is watched"), "{nothing:?}");
     assert!(
         run(&folder, &["add", "port", "--tcp", "127.0.0.1:1", "--every", "1m", "--failures", "2"]).status.success()
     );
@@ -45,13 +34,13 @@ fn checks_are_added_shown_and_removed() {
     );
     let shown = run(&folder, &[]);
     assert_eq!(shown.status.code(), Some(0), "nobody knows yet");
-    let table = text(&shown.stdout);
+    let table = shown.said;
     assert!(
         table.starts_with("CHECK") && table.contains("unknown") && table.contains("nobody has looked yet"),
         "{table}"
     );
     assert_eq!(run(&folder, &["--strict"]).status.code(), Some(1));
-    let lines = text(&run(&folder, &["--json"]).stdout);
+    let lines = run(&folder, &["--json"]).said;
     let rows: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect();
     let names: Vec<_> =
         rows.iter().map(|row| (row["name"].as_str(), row["from"].as_str(), row["health"].as_str())).collect();
@@ -60,7 +49,7 @@ fn checks_are_added_shown_and_removed() {
         [(Some("page"), Some("run time"), Some("unknown")), (Some("port"), Some("run time"), Some("unknown")),]
     );
     assert!(run(&folder, &["remove", "port"]).status.success());
-    assert_eq!(text(&run(&folder, &["--json"]).stdout).lines().count(), 1);
+    assert_eq!(run(&folder, &["--json"]).said.lines().count(), 1);
 }
 
 #[test]
@@ -80,7 +69,7 @@ fn wrong_checks_are_told_with_their_cure() {
     std::fs::write(folder.file("taskq.toml"), file).expect("writes");
     let shown = run(&folder, &["--strict"]);
     assert_eq!(shown.status.code(), Some(1), "nobody looks at it");
-    assert!(text(&shown.stdout).contains("no scheduler has brought it"), "{shown:?}");
+    assert!(shown.said.contains("no scheduler has brought it"), "{shown:?}");
     std::fs::write(folder.file("taskq.toml"), "[health.a]\nevery = \"30s\"\n").expect("writes");
     refused(&folder, &[], &["taskq.toml:1:9", "it looks at nothing"]);
 }

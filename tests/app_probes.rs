@@ -1,13 +1,11 @@
 //! `--listen`: whoever runs a process hears over HTTP whether it lives and whether it can work.
 
 use std::{
-    io::{Read, Write},
-    net::TcpStream,
     process::Command,
     time::{Duration, Instant},
 };
 
-use taskq_test_support::{ChildProcess, RedisServer, TempFolder, example_program};
+use taskq_test_support::{ChildProcess, HttpAnswer, RedisServer, TempFolder, example_program};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -16,29 +14,17 @@ fn start(folder: &TempFolder, url: &str, arguments: &[&str]) -> (ChildProcess, S
     let mut command = Command::new(example_program("scheduled"));
     command.args(arguments).args(["--url", url, "--listen", "127.0.0.1:0"]).current_dir(folder.path());
     let process = ChildProcess::spawn(&mut command);
-    let line = process.wait_for_line(|line| line.contains("answers /healthz and /readyz"), LONG);
-    let address = line.rsplit_once("at=").expect("it says where").1.trim().to_owned();
-    (process, address)
-}
-
-/// Status and body of an answer.
-fn get(address: &str, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(LONG)).expect("a bound");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").expect("is sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("is answered");
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    (status, answer.split_once("\r\n\r\n").expect("a body").1.to_owned())
+    let address = process.wait_for_words("answers /healthz and /readyz", LONG);
+    (process, address.rsplit_once("at=").expect("it says where").1.to_owned())
 }
 
 /// Asks again and again until the answer is that it can work.
 fn until_ready(address: &str) -> String {
     let begun = Instant::now();
     loop {
-        match get(address, "/readyz") {
-            (200, body) => return body,
-            (status, body) => assert!(begun.elapsed() < LONG, "{status}: {body}"),
+        match HttpAnswer::get(address, "/readyz") {
+            HttpAnswer { status: 200, body, .. } => return body,
+            other => assert!(begun.elapsed() < LONG, "{other:?}"),
         }
     }
 }
@@ -48,15 +34,16 @@ fn a_process_without_its_broker_lives_and_is_not_ready() {
     let folder = TempFolder::new();
     let mut server = RedisServer::start();
     let (both, address) = start(&folder, &server.url(), &["worker", "--scheduler"]);
-    assert_eq!(get(&address, "/healthz"), (200, "alive\n".to_owned()));
+    let alive = HttpAnswer::get(&address, "/healthz");
+    assert_eq!((alive.status, alive.body.as_str()), (200, "alive\n"));
     assert_eq!(until_ready(&address), "ready\n");
-    assert_eq!(get(&address, "/").0, 404);
+    assert_eq!(HttpAnswer::get(&address, "/").status, 404);
     server.kill();
     both.wait_for_line(|line| line.contains("the worker is not ready"), LONG);
-    let (status, told) = get(&address, "/readyz");
+    let HttpAnswer { status, body: told, .. } = HttpAnswer::get(&address, "/readyz");
     assert_eq!(status, 503);
     assert!(told.contains("has succeeded") || told.contains("was not answered"), "{told}");
-    assert_eq!(get(&address, "/healthz").0, 200);
+    assert_eq!(HttpAnswer::get(&address, "/healthz").status, 200);
     server.restart();
     both.wait_for_line(|line| line.contains("the worker is ready"), LONG);
     assert_eq!(until_ready(&address), "ready\n");

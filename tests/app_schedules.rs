@@ -1,11 +1,11 @@
 //! Schedules on the command line: a scheduler whose file changes while it runs, and what `schedule` shows and changes.
 
 use std::{
-    process::{Command, Output},
+    process::Command,
     time::{Duration, Instant},
 };
 
-use taskq_test_support::{ChildProcess, TempFolder, example_program};
+use taskq_test_support::{ChildProcess, ProgramRun, TempFolder, example_program};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -15,23 +15,12 @@ fn command(folder: &TempFolder, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(folder: &TempFolder, arguments: &[&str]) -> Output {
-    command(folder, arguments).output().expect("the example was built and starts")
-}
-
 fn says(folder: &TempFolder, arguments: &[&str]) -> String {
-    let output = run(folder, arguments);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {text} {}", String::from_utf8_lossy(&output.stderr));
-    text
+    ProgramRun::of(&mut command(folder, arguments)).succeeded()
 }
 
 fn refused(folder: &TempFolder, arguments: &[&str]) -> String {
-    let output = run(folder, arguments);
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(matches!(output.status.code(), Some(1 | 2)), "{arguments:?}: {} {text}", output.status);
-    assert!(!text.contains("panicked"), "{text}");
-    text
+    ProgramRun::of(&mut command(folder, arguments)).refused()
 }
 
 fn write(folder: &TempFolder, text: &str) {

@@ -2,8 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    io::{Read, Write},
-    net::TcpStream,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -15,7 +13,7 @@ use taskq::{
     task,
     testing::TestQueue,
 };
-use taskq_test_support::{ChildProcess, OpenMetrics, RedisServer, TempFolder, example_program};
+use taskq_test_support::{ChildProcess, HttpAnswer, OpenMetrics, RedisServer, TempFolder, example_program};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -24,28 +22,14 @@ fn start(folder: &TempFolder, url: &str, arguments: &[&str]) -> (ChildProcess, S
     let mut command = Command::new(example_program("metered"));
     command.args(arguments).args(["--url", url, "--listen", "127.0.0.1:0"]).current_dir(folder.path());
     let process = ChildProcess::spawn(&mut command);
-    let line = process.wait_for_line(|line| line.contains("/metrics and /depth"), LONG);
-    let address = line.rsplit_once("at=").expect("it says where").1.trim().to_owned();
+    let address = process.wait_for_words("/metrics and /depth at=", LONG);
     (process, address)
 }
 
-/// Status, head and body of an answer.
-fn get(address: &str, path: &str) -> (u16, String, String) {
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(LONG)).expect("a bound");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").expect("is sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("is answered");
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a body");
-    (status, head.to_ascii_lowercase(), body.to_owned())
-}
-
 fn scrape(address: &str) -> OpenMetrics {
-    let (status, head, body) = get(address, "/metrics");
-    assert_eq!(status, 200, "{body}");
-    assert!(head.contains(&format!("content-type: {CONTENT_TYPE}")), "{head}");
-    OpenMetrics::parse(&body)
+    let answer = HttpAnswer::get(address, "/metrics");
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some(CONTENT_TYPE)), "{answer:?}");
+    OpenMetrics::parse(&answer.body)
 }
 
 /// Scrapes until the metrics are as they should be in the end.
@@ -126,20 +110,20 @@ async fn an_autoscaler_reads_how_much_work_a_queue_has() {
     let waiting = |_| Invocation::named("unknown", &serde_json::json!({})).queue("later");
     connection.client().enqueue_all((0..7).map(waiting)).await.expect("enqueues");
     let (_scheduler, address) = start(&folder, &url, &["scheduler"]);
-    let (status, head, body) = get(&address, "/depth?queue=later");
-    assert!(status == 200 && head.contains("content-type: application/json"), "{head}");
-    let answer: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let later = HttpAnswer::get(&address, "/depth?queue=later");
+    assert_eq!((later.status, later.header("content-type")), (200, Some("application/json")), "{later:?}");
+    let answer: serde_json::Value = serde_json::from_str(&later.body).expect("JSON");
     let expected = serde_json::json!({
         "queue": "later", "depth": 7, "ready": 7, "running": 0, "scheduled": 0, "retrying": 0, "dead": 0
     });
     assert_eq!(answer, expected);
-    let never = get(&address, "/depth?queue=never-used");
-    assert!(never.0 == 200 && never.2.contains(r#""depth":0"#), "{}", never.2);
+    let never = HttpAnswer::get(&address, "/depth?queue=never-used");
+    assert!(never.status == 200 && never.body.contains(r#""depth":0"#), "{never:?}");
     for (path, told) in
         [("/depth", "say which queue"), ("/depth?queue=", "use 1 to 128"), ("/depth?queue=a%20b", "not allowed")]
     {
-        let (status, _, body) = get(&address, path);
-        assert!(status == 400 && body.contains(told), "{path}: {status} {body}");
+        let answer = HttpAnswer::get(&address, path);
+        assert!(answer.status == 400 && answer.body.contains(told), "{path}: {answer:?}");
     }
 }
 
@@ -183,8 +167,8 @@ fn a_broker_that_is_away_is_told_and_holds_nothing_up() {
         begun.elapsed()
     );
     assert!(!away.families.contains_key("taskq_queue_depth"), "nothing is told that is not known");
-    let (status, _, told) = get(&address, "/depth?queue=images");
-    assert_eq!(status, 503, "never a zero: {told}");
+    let untold = HttpAnswer::get(&address, "/depth?queue=images");
+    assert_eq!(untold.status, 503, "never a zero: {untold:?}");
     server.restart();
     let back = scrape_until(&address, |metrics| {
         metrics.value("taskq_broker_up", &[]) == Some(1.0)

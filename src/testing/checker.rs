@@ -1,14 +1,16 @@
 //! Decides whether a history keeps what taskq promises, from the history alone: it knows the rules, not the broker.
 
+mod leases;
+mod operators;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
 use taskq_core::{
-    Accepted, CancelAnswer, Envelope, Payload, QueueName, Snapshot, State, TaskId, TaskKey, Timestamp, UniqueUntil,
+    Accepted, Envelope, Payload, QueueName, Snapshot, State, TaskId, TaskKey, Timestamp, UniqueUntil,
     broker::{Claimed, Ending, Settled, Settlement},
-    control::{Purge, PurgeAnswer},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
     invocation::{Expiry, Start},
     limits,
@@ -186,82 +188,6 @@ impl Checker {
 
     fn violated(&mut self, moment: Moment, promise: Promise, text: String) {
         self.violations.push(Violation { at: moment.at, promise, text });
-    }
-
-    // Leases -----------------------------------------------------------------------------------------------
-
-    fn is_alive(&self, moment: Moment, owner: Owner, queue: &QueueName) -> bool {
-        let lease = self.leases.get(&(queue.clone(), owner));
-        lease.is_some_and(|lease| !lease.left && lease.until > moment.now)
-    }
-
-    /// A term begins, or its lease is renewed. One that lapsed can only begin again, by a message that comes late, when a
-    /// sweep has taken back what it held.
-    fn join(&mut self, moment: Moment, process: ProcessNumber, owner: Owner, queue: &QueueName, length: Duration) {
-        if !self.is_alive(moment, owner, queue) {
-            for (_, task) in self.tasks.iter_mut().filter(|(id, task)| id.queue == *queue && task.is_held_by(owner)) {
-                task.place = Place::TakenBack;
-            }
-        }
-        self.renew(moment, process, owner, queue, length);
-    }
-
-    fn renew(&mut self, moment: Moment, process: ProcessNumber, owner: Owner, queue: &QueueName, length: Duration) {
-        let lease = Lease { process, length, renewed: moment.at, until: moment.now + length, left: false };
-        self.leases.insert((queue.clone(), owner), lease);
-    }
-
-    fn beaten(&mut self, moment: Moment, process: ProcessNumber, owner: Owner, queue: &QueueName, alive: bool) {
-        match (self.is_alive(moment, owner, queue), alive) {
-            (true, true) => {
-                let length = self.leases[&(queue.clone(), owner)].length;
-                self.renew(moment, process, owner, queue, length);
-            }
-            (false, false) => self.lapsed(moment, owner, queue),
-            (true, false) => {
-                let text = format!("the lease of {owner} in {queue} was taken while it lived");
-                self.violated(moment, Promise::HolderAccepted, text);
-            }
-            (false, true) => {
-                let text = format!("the lapsed lease of {owner} in {queue} was renewed");
-                self.violated(moment, Promise::StaleRefused, text);
-            }
-        }
-    }
-
-    /// A lease may lapse if its worker was stopped, cut off or killed, or if several of its beats got lost.
-    fn lapsed(&mut self, moment: Moment, owner: Owner, queue: &QueueName) {
-        let Some(lease) = self.leases.get(&(queue.clone(), owner)).copied().filter(|lease| !lease.left) else { return };
-        self.checked.leases_lapsed += 1;
-        let (from, until) = (lease.renewed, lease.renewed + lease.length);
-        let troubles = self.troubles.get(&lease.process).map_or(&[][..], Vec::as_slice);
-        let meanwhile = troubles.iter().filter(|(begun, ended, _)| *begun <= until && *ended >= from);
-        let (messages, others): (Vec<Trouble>, Vec<Trouble>) =
-            meanwhile.map(|(_, _, what)| *what).partition(|what| *what == Trouble::Message);
-        if others.is_empty() && messages.len() <= LOST_BEATS_BORNE {
-            let text = format!("{owner} lost its lease in {queue} at {until:?}, and nothing had happened to it");
-            self.violated(moment, Promise::LeaseKept, text);
-        }
-    }
-
-    fn left(&mut self, moment: Moment, owner: Owner, queue: &QueueName) {
-        if !self.is_alive(moment, owner, queue) {
-            return;
-        }
-        if let Some(lease) = self.leases.get_mut(&(queue.clone(), owner)) {
-            lease.left = true;
-        }
-        let held = self.tasks.iter().filter(|(id, task)| id.queue == *queue && task.is_held_by(owner));
-        let held: Vec<TaskId> = held.map(|(id, _)| id.clone()).collect();
-        for id in held {
-            if let Some(task) = self.tasks.get_mut(&id) {
-                task.deliveries = 0;
-                match task.cancel_asked {
-                    true => self.end(moment, &id, State::Cancelled, None),
-                    false => task.place = Place::Waiting { due: moment.now },
-                }
-            }
-        }
     }
 
     // Accepting --------------------------------------------------------------------------------------------
@@ -531,64 +457,6 @@ impl Checker {
             Place::TakenBack => true,
             Place::Ended { .. } => false,
         })
-    }
-
-    fn cancelled(&mut self, moment: Moment, id: &TaskId, answer: CancelAnswer) {
-        match answer {
-            CancelAnswer::Cancelled => {
-                if !self.may_be_waiting(moment, id) {
-                    let text = format!("{id} was cancelled as waiting, and did not wait");
-                    self.violated(moment, Promise::EndsOnce, text);
-                }
-                self.end(moment, id, State::Cancelled, None);
-            }
-            CancelAnswer::Requested => {
-                if let Some(task) = self.tasks.get_mut(id) {
-                    task.cancel_asked = true;
-                }
-            }
-            CancelAnswer::AlreadyEnded | CancelAnswer::NotFound => {}
-        }
-    }
-
-    fn replayed(&mut self, moment: Moment, id: &TaskId) {
-        if let Some(task) = self.tasks.get_mut(id) {
-            (task.attempts, task.deliveries, task.cancel_asked, task.expires) = (0, 0, false, None);
-            task.place = Place::Waiting { due: moment.now };
-        }
-    }
-
-    fn ran_now(&mut self, moment: Moment, id: &TaskId) {
-        if let Some(task) = self.tasks.get_mut(id) {
-            task.place = Place::Waiting { due: moment.now };
-        }
-    }
-
-    /// When nothing is left, all that waited has ended. What a lapsed owner held waits only if a sweep has been there.
-    fn purged(&mut self, moment: Moment, queue: &QueueName, what: Purge, answer: PurgeAnswer) {
-        let of_the_queue = |id: &TaskId| id.queue == *queue && answer != PurgeAnswer { purged: 0, more: true };
-        let ids: Vec<TaskId> = self.tasks.keys().filter(|id| of_the_queue(id)).cloned().collect();
-        for id in ids {
-            let is_waiting = self.may_be_waiting(moment, &id);
-            let Some(task) = self.tasks.get_mut(&id) else { continue };
-            let is_expired = task.expires.is_some_and(|expires| expires <= moment.now);
-            // One that has expired since an earlier step that may have ended it can be either.
-            let is_either = is_expired && task.may_be_purged;
-            match (what, &task.place) {
-                (Purge::Waiting, Place::Waiting { .. }) if !answer.more && !is_either => {
-                    let state = if is_expired { State::Expired } else { State::Cancelled };
-                    task.place = Place::Ended { state, at: moment.now, token: None };
-                }
-                (Purge::Waiting, _) => task.may_be_purged |= is_waiting && answer.purged > 0,
-                (Purge::DeadLetters, Place::Ended { state: State::Dead, .. }) if !answer.more => {
-                    self.tasks.remove(&id);
-                }
-                (Purge::DeadLetters, place) => {
-                    let is_dead = matches!(place, Place::Ended { state: State::Dead, .. });
-                    task.may_be_dropped |= is_dead || is_waiting;
-                }
-            }
-        }
     }
 
     // Looking ----------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ use crate::{
     seal::Seal,
     state::DeadReason,
     task_error::TaskError,
+    text::cut,
 };
 
 /// The format that this version writes, and the highest that it reads.
@@ -96,7 +97,9 @@ impl Envelope {
     /// Counts an error and keeps its text.
     pub fn record_failure(&mut self, at: Timestamp, error: &TaskError) {
         self.attempts = self.attempts.saturating_add(1);
-        self.history.push(FailedAttempt { attempt: self.attempts, at, error: shortened(error.to_string()) });
+        let mut text = error.to_string();
+        cut(&mut text, limits::MAX_ERROR_TEXT);
+        self.history.push(FailedAttempt { attempt: self.attempts, at, error: text });
         let surplus = self.history.len().saturating_sub(limits::MAX_HISTORY);
         self.history.drain(..surplus);
     }
@@ -328,15 +331,6 @@ fn is_false(value: &bool) -> bool {
 
 fn is_zero(value: &u32) -> bool {
     *value == 0
-}
-
-/// Cuts a text to the kept length, at a character boundary.
-fn shortened(mut text: String) -> String {
-    if text.len() > limits::MAX_ERROR_TEXT {
-        let end = (0..=limits::MAX_ERROR_TEXT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
-    }
-    text
 }
 
 #[cfg(test)]

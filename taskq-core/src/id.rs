@@ -9,6 +9,7 @@ use crate::{
     clock::Timestamp,
     error::{Error, Result},
     limits::{MAX_KEY, MAX_NAME},
+    text::quoted,
 };
 
 /// Checks the alphabet and length that all names share.
@@ -24,13 +25,6 @@ pub(crate) fn check_name(what: &'static str, name: &str) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-/// A name as it may appear in an error: escaped and short.
-pub(crate) fn quoted(name: &str) -> String {
-    let shown: String = name.chars().take(64).collect();
-    let rest = if shown.len() < name.len() { "..." } else { "" };
-    format!("\"{}{rest}\"", shown.escape_debug())
 }
 
 /// A name as a type: for all modules that have names, so that there is one rule for them.

@@ -11,10 +11,11 @@ use crate::{
     durability::Durability,
     envelope::Envelope,
     error::{Error, ErrorKind, Result},
-    id::{QueueName, TaskId, TaskKey, TaskName, quoted},
+    id::{QueueName, TaskId, TaskKey, TaskName},
     limits,
     retry::{Retry, scramble},
     task::Task,
+    text::quoted,
 };
 
 /// What a task declares about itself in `#[task(..)]`, and what an invocation may change.

@@ -28,6 +28,7 @@ pub mod signals;
 pub mod state;
 pub mod task;
 pub mod task_error;
+mod text;
 
 pub mod broker;
 #[cfg(feature = "conformance")]

@@ -13,10 +13,8 @@ use crate::{
     error::{Error, Result},
     id::TaskId,
     limits,
+    text::cut,
 };
-
-/// What stands at the end of a line that was cut.
-const CUT: &str = "…";
 
 /// Keeps log lines of tasks: of each the newest [`limits::MAX_LOG_LINES`], in all [`limits::MAX_LOG_BYTES`], until
 /// [`limits::LOG_TTL`] after the last one.
@@ -52,7 +50,9 @@ pub struct LogLine {
 impl LogLine {
     /// A line. What is over [`limits::MAX_LOG_LINE`] bytes is cut, and ends with `…` then.
     pub fn new(at: Timestamp, attempt: u32, level: LogLevel, text: impl Into<String>) -> Self {
-        Self { at, attempt, level, text: cut(text.into()) }
+        let mut text = text.into();
+        cut(&mut text, limits::MAX_LOG_LINE);
+        Self { at, attempt, level, text }
     }
 
     /// What was said: at most [`limits::MAX_LOG_LINE`] bytes. It may hold anything, line breaks too; whoever shows it
@@ -60,17 +60,6 @@ impl LogLine {
     pub fn text(&self) -> &str {
         &self.text
     }
-}
-
-fn cut(mut text: String) -> String {
-    if text.len() <= limits::MAX_LOG_LINE {
-        return text;
-    }
-    let most = limits::MAX_LOG_LINE - CUT.len();
-    let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    text.truncate(end);
-    text.push_str(CUT);
-    text
 }
 
 /// How much a log line matters.

@@ -30,12 +30,12 @@ impl RedisBroker {
         after: Option<&PageToken>,
         count: usize,
     ) -> Result<TaskPage> {
-        let now = self.now_for(queue).await?;
         let [list, row, skipped] = after.and_then(numbers).filter(|[list, ..]| *list > 0).unwrap_or([1, 0, 0]);
         let answer = self.run("list ready tasks at", Script::PageReady, queue, |command| {
             command.arg(list).arg(row).arg(count).arg(PAGE_BYTES);
         });
         let mut fields = reply::array(answer.await?)?.into_iter();
+        let now = Timestamp::from_millis(whole(fields.next())?);
         let next = [whole(fields.next())?, whole(fields.next())?];
         let mut page = TaskPage::default();
         let mut skipped = usize::try_from(skipped).unwrap_or(0);
@@ -51,7 +51,7 @@ impl RedisBroker {
                     return Ok(page);
                 }
                 if traces.get(position) != Some(&b'1') {
-                    page.tasks.extend(self.view_of(queue, element, now, Place::Ready));
+                    page.tasks.extend(view_of(queue, element, Some(now), Place::Ready));
                 }
             }
             skipped = 0;
@@ -68,7 +68,6 @@ impl RedisBroker {
         after: Option<&PageToken>,
         count: usize,
     ) -> Result<TaskPage> {
-        let now = self.now_for(queue).await?;
         let set = if shelf == Shelf::Retrying { "retry" } else { "due" };
         let from: Option<Vec<&str>> = after.map(|token| token.0.split('.').collect());
         let answer = self.run("list waiting tasks at", Script::PageDue, queue, |command| {
@@ -83,6 +82,7 @@ impl RedisBroker {
             command.arg(count + 1).arg(PAGE_BYTES);
         });
         let mut fields = reply::array(answer.await?)?.into_iter();
+        let now = Timestamp::from_millis(whole(fields.next())?);
         let mut page = Filling::new(count);
         while let Some(chunk) = fields.next() {
             let (chunk, first) = (reply::text(chunk)?, text(fields.next())?);
@@ -90,7 +90,7 @@ impl RedisBroker {
             let due = Timestamp::from_millis(score.parse::<f64>().map_or(0, |score| score as i64));
             let key = TaskKey::from_bytes(&key).map(|key| PageToken::behind(&key).0).unwrap_or_default();
             let token = format!("{chunk}.{first}.{score}.{key}");
-            page.add(self.view_of(queue, &element, now, Place::Due(shelf.state(), due)), token, element.len());
+            page.add(view_of(queue, &element, Some(now), Place::Due(shelf.state(), due)), token, element.len());
         }
         Ok(page.filled())
     }
@@ -102,7 +102,6 @@ impl RedisBroker {
         after: Option<&PageToken>,
         count: usize,
     ) -> Result<TaskPage> {
-        let now = self.now_for(queue).await?;
         let from: Option<Vec<&str>> = after.map(|token| token.0.split('/').collect());
         let answer = self.run("list running tasks at", Script::PageRunning, queue, |command| {
             match from.as_deref() {
@@ -121,7 +120,7 @@ impl RedisBroker {
             let token = format!("{owner}/{batch}/{position}");
             let view = owner.parse().ok().and_then(|owner| {
                 let place = Place::Running(owner, serde_json::from_slice(&progress).ok());
-                self.view_of(queue, &element, now, place)
+                view_of(queue, &element, None, place)
             });
             page.add(view, token, element.len());
         }
@@ -204,39 +203,33 @@ impl RedisBroker {
             Err(_) => bare,
         })
     }
+}
 
-    /// The server's time, by which a page judges what has expired.
-    async fn now_for(&self, queue: &QueueName) -> Result<Timestamp> {
-        let now = self.run("ask the time of", Script::Now, queue, |_| {}).await?;
-        reply::integer(&now).map(Timestamp::from_millis)
-    }
-
-    /// What an element shows; nothing if not even its key can be read.
-    fn view_of(&self, queue: &QueueName, bytes: &[u8], now: Timestamp, place: Place) -> Option<TaskView> {
-        let id = TaskId::new(queue.clone(), element::key(bytes)?);
-        let Element { deliveries, envelope } = element::decode(queue, bytes).ok()?;
-        let envelope = envelope.ok();
-        let expires = envelope.as_ref().and_then(|envelope| match envelope.expiry {
-            Some(Expiry::At(time)) => Some(time),
-            _ => None,
-        });
-        let attempts = envelope.as_ref().map_or(0, |envelope| envelope.attempts);
-        let last_error = || envelope.as_ref().and_then(|envelope| envelope.last_error()).map(str::to_owned);
-        let (snapshot, deliveries) = match place {
-            Place::Running(owner, progress) => {
-                let snapshot = Snapshot { owner: Some(owner), progress, ..Snapshot::new(State::Running) };
-                (snapshot, deliveries.saturating_add(1))
-            }
-            _ if expires.is_some_and(|expires| expires <= now) => {
-                (Snapshot { ended_at: expires, ..Snapshot::new(State::Expired) }, deliveries)
-            }
-            Place::Ready => (Snapshot::new(State::Ready), deliveries),
-            Place::Due(state, due) => {
-                (Snapshot { due: Some(due), last_error: last_error(), ..Snapshot::new(state) }, deliveries)
-            }
-        };
-        Some(TaskView { id, snapshot: Snapshot { attempts, ..snapshot }, envelope, deliveries, ahead: None })
-    }
+/// What an element shows; nothing if not even its key can be read. `now` tells whether what waits has expired.
+fn view_of(queue: &QueueName, bytes: &[u8], now: Option<Timestamp>, place: Place) -> Option<TaskView> {
+    let id = TaskId::new(queue.clone(), element::key(bytes)?);
+    let Element { deliveries, envelope } = element::decode(queue, bytes).ok()?;
+    let envelope = envelope.ok();
+    let expires = envelope.as_ref().and_then(|envelope| match envelope.expiry {
+        Some(Expiry::At(time)) => Some(time),
+        _ => None,
+    });
+    let attempts = envelope.as_ref().map_or(0, |envelope| envelope.attempts);
+    let last_error = || envelope.as_ref().and_then(|envelope| envelope.last_error()).map(str::to_owned);
+    let (snapshot, deliveries) = match place {
+        Place::Running(owner, progress) => {
+            let snapshot = Snapshot { owner: Some(owner), progress, ..Snapshot::new(State::Running) };
+            (snapshot, deliveries.saturating_add(1))
+        }
+        _ if expires.zip(now).is_some_and(|(expires, now)| expires <= now) => {
+            (Snapshot { ended_at: expires, ..Snapshot::new(State::Expired) }, deliveries)
+        }
+        Place::Ready => (Snapshot::new(State::Ready), deliveries),
+        Place::Due(state, due) => {
+            (Snapshot { due: Some(due), last_error: last_error(), ..Snapshot::new(state) }, deliveries)
+        }
+    };
+    Some(TaskView { id, snapshot: Snapshot { attempts, ..snapshot }, envelope, deliveries, ahead: None })
 }
 
 /// A page while it is filled: one more task than it may have tells that another page follows, and so do too many bytes.

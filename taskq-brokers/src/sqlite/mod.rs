@@ -53,7 +53,7 @@ mod task_row;
 mod waiting;
 mod writer;
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc};
 
 use taskq_core::{
     clock::Clock,
@@ -78,14 +78,22 @@ pub async fn connect(url: &str, clock: Clock) -> Result<Connection> {
     connect_with(Address::parse(url)?, clock, Layout::present()).await
 }
 
-/// The same with a mistake in the statements.
+/// [`connect`] with a mistake in the statements.
 #[cfg(feature = "seeded-bugs")]
 #[doc(hidden)]
 pub async fn connect_with_patch(url: &str, clock: Clock, patch: crate::patch::Patch) -> Result<Connection> {
     connect_with(Address { patch, ..Address::parse(url)? }, clock, Layout::present()).await
 }
 
-/// The same for a version of the layout that a test chooses.
+/// The file that a URL names, whether it exists or not.
+///
+/// # Errors
+/// As [`connect`], for a URL that it would not read.
+pub fn file_of(url: &str) -> Result<PathBuf> {
+    Address::parse(url).map(|address| address.path)
+}
+
+/// [`connect`] for a version of the layout that a test chooses.
 pub(crate) async fn connect_with(address: Address, clock: Clock, layout: Layout) -> Result<Connection> {
     let broker = SqliteBroker::open(&address, &clock, layout).await?;
     let shown = address.shown();

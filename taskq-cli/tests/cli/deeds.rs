@@ -6,9 +6,19 @@ use taskq::{Client, State, TaskId};
 
 use crate::shop::{Shop, charge, report};
 
+const LONG: Duration = Duration::from_secs(60);
+
 async fn state(client: &Client, id: &str) -> Option<State> {
     let id: TaskId = id.parse().expect("an id");
     client.find(&id).await.expect("looks").map(|snapshot| snapshot.state)
+}
+
+/// How a task ends, which is waited for.
+async fn end(shop: &Shop, id: &str) -> State {
+    let id: TaskId = id.parse().expect("an id");
+    let ended = shop.connection.broker().wait(&id, LONG).await.expect("waits").expect("is known");
+    assert!(ended.state.is_final(), "{id} is {} after {LONG:?}", ended.state);
+    ended.state
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,9 +32,7 @@ async fn a_failing_task_is_found_read_and_replayed() {
     assert!(!shop.says(&["dead", "show", id]).contains('\u{1b}'), "an error moves no cursor");
     assert_eq!(shop.says(&["dead", "replay", id]), "1 dead letter replayed\n");
     // It fails in the same way, and is dropped for good.
-    while state(&client, id).await != Some(State::Dead) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    assert_eq!(end(&shop, id).await, State::Dead);
     assert_eq!(shop.says(&["dead", "drop", "--tag", "region:eu", "--yes"]), "1 dead letter dropped\n");
     assert_eq!(state(&client, id).await, None);
     shop.refuses(&["dead", "replay", id], 1);
@@ -37,21 +45,15 @@ async fn what_waits_is_hastened_retried_cancelled_and_deleted() {
     let (shop, worker) = Shop::busy().await;
     let client = shop.connection.client();
     assert_eq!(shop.says(&["tasks", "run-now", "payments/order-4"]), "1 task made ready\n");
-    while state(&client, "payments/order-4").await != Some(State::Succeeded) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    assert_eq!(end(&shop, "payments/order-4").await, State::Succeeded);
     // Its last attempt fails like the first.
     assert_eq!(shop.says(&["tasks", "retry", "payments/order-3"]), "1 task made ready\n");
-    while state(&client, "payments/order-3").await != Some(State::Dead) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    assert_eq!(end(&shop, "payments/order-3").await, State::Dead);
     assert_eq!(shop.says(&["tasks", "delete", "payments/order-3", "nobodys/order-5"]), "2 tasks deleted\n");
     assert_eq!(state(&client, "nobodys/order-5").await, Some(State::Cancelled));
     assert_eq!(shop.says(&["tasks", "cancel", "reports/year-2025"]), "1 task cancelled\n");
     // Its body returns when it is asked to stop, which is an end like another.
-    while state(&client, "reports/year-2025").await == Some(State::Running) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    assert!(end(&shop, "reports/year-2025").await.is_final());
     worker.abort();
     worker.ended().await;
 }
@@ -70,13 +72,11 @@ async fn many_are_chosen_by_what_they_are_like_and_nobody_is_surprised() {
     assert_eq!(shop.says(&["tasks", "list", "--tag", "tenant:3"]), "");
     // A page goes on where the one before ended.
     let page = shop.run(&["tasks", "list", "--limit", "300", "--json"]);
-    let told = String::from_utf8(page.stderr).expect("text");
-    let next = told.trim().rsplit(' ').next().expect("says where").to_owned();
-    assert_eq!(String::from_utf8(page.stdout).expect("text").lines().count(), 300);
+    let next = page.told.trim().rsplit(' ').next().expect("says where").to_owned();
+    assert_eq!(page.said.lines().count(), 300);
     assert_eq!(shop.says(&["tasks", "list", "--limit", "300", "--json", "--after", &next]).lines().count(), 100);
     // A search says how far it looked.
-    let output = shop.run(&["tasks", "list", "--text", "nothing has this", "--look", "100"]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let told = shop.run(&["tasks", "list", "--text", "nothing has this", "--look", "100"]).told;
     assert!(told.contains("looked at, more are behind: --after"), "{told}");
 
     assert_eq!(shop.says(&["queues", "purge", "payments", "--dry-run"]), "400 waiting tasks of payments would go\n");
@@ -92,9 +92,7 @@ async fn a_paused_queue_waits_and_a_worker_drains_when_it_is_asked() {
     client.enqueue(charge::with(9, "valid".to_owned()).id("order-9")).await.expect("enqueues");
     assert!(shop.says(&["why", "payments/order-9"]).contains("was paused"));
     assert_eq!(shop.says(&["queues", "resume", "payments"]), "payments goes on\n");
-    while state(&client, "payments/order-9").await != Some(State::Succeeded) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    assert_eq!(end(&shop, "payments/order-9").await, State::Succeeded);
     let id = worker.id().to_string();
     let said = shop.says(&["workers", "drain", &id[20..]]);
     assert!(said.contains("is asked to drain"), "{said}");

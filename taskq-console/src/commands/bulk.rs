@@ -9,7 +9,7 @@ use taskq_core::{Result, TaskId};
 use super::output::note;
 
 /// Calls that are under way at once: enough to hide a round trip.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 
 /// How far it came, for people at a terminal.
 pub(super) struct Bar(ProgressBar);

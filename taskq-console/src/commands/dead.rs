@@ -6,7 +6,7 @@ use taskq_core::{BoxError, Connection, Shelf, TaskId};
 use super::{
     Done, Format, bulk,
     output::say,
-    pick::{FilterArgs, Pick},
+    pick::{ListArgs, Pick},
     tasks,
 };
 use crate::words::counted;
@@ -14,18 +14,7 @@ use crate::words::counted;
 #[derive(Debug, Subcommand)]
 pub enum DeadCommand {
     /// Lists dead letters, oldest first
-    List {
-        #[command(flatten)]
-        filter: Box<FilterArgs>,
-        /// List this many at most
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-        /// Go on behind the page before, which printed this
-        #[arg(long, value_name = "PLACE")]
-        after: Option<String>,
-        #[command(flatten)]
-        format: Format,
-    },
+    List(Box<ListArgs>),
     /// Shows a dead letter with its arguments and every attempt
     Show {
         /// The task's id: QUEUE/KEY
@@ -42,9 +31,7 @@ pub enum DeadCommand {
 pub(super) async fn run(connection: &Connection, command: DeadCommand) -> Result<Done, BoxError> {
     let control = connection.control();
     match command {
-        DeadCommand::List { filter, limit, after, format } => {
-            tasks::list(connection, &filter, &[Shelf::Dead], limit, after.as_deref(), format).await
-        }
+        DeadCommand::List(args) => tasks::list(connection, &args, &[Shelf::Dead]).await,
         DeadCommand::Show { id, format } => tasks::show(connection, &id, format).await,
         DeadCommand::Replay(pick) => {
             let Some(ids) = pick.ids(connection, &[Shelf::Dead], "Replay").await? else { return Ok(Done::Well) };

@@ -4,6 +4,7 @@ use clap::Args;
 use taskq_core::{BoxError, Connection, PageToken, QueueName, Shelf, TaskId, TaskView};
 
 use super::{
+    Format,
     output::{note, say},
     queues::confirmed,
     time::When,
@@ -18,7 +19,7 @@ const LOOK: u64 = 5_000;
 
 /// What tasks are like.
 #[derive(Args, Clone, Debug)]
-pub struct FilterArgs {
+pub(super) struct FilterArgs {
     /// Of this queue alone
     #[arg(long)]
     pub(super) queue: Option<QueueName>,
@@ -40,6 +41,21 @@ pub struct FilterArgs {
     /// Look at this many tasks at most
     #[arg(long, value_name = "TASKS", default_value_t = LOOK)]
     look: u64,
+}
+
+/// Which tasks a list has, and how it is told.
+#[derive(Args, Clone, Debug)]
+pub struct ListArgs {
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
+    /// List this many at most
+    #[arg(long, default_value_t = 50)]
+    pub(super) limit: usize,
+    /// Go on behind the page before, which printed this
+    #[arg(long, value_name = "PLACE")]
+    pub(super) after: Option<String>,
+    #[command(flatten)]
+    pub(super) format: Format,
 }
 
 /// What was found, over all queues and states that were asked for.

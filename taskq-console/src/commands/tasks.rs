@@ -7,7 +7,7 @@ use taskq_core::{BoxError, CancelAnswer, Connection, Envelope, LogLine, Shelf, S
 use super::{
     Done, Format, bulk,
     output::{Field, note, say, say_facts, say_table},
-    pick::{FilterArgs, Pick},
+    pick::{ListArgs, Pick},
     time::for_machines,
 };
 use crate::words::{counted, instant, preview, relative};
@@ -26,18 +26,10 @@ pub enum TasksCommand {
     /// Lists tasks: all that wait or run, or those that filters choose
     List {
         #[command(flatten)]
-        filter: FilterArgs,
+        list: ListArgs,
         /// In this state alone; repeat it for more. What is left out: everything that waits or runs
         #[arg(long, value_enum)]
         state: Vec<StateArg>,
-        /// List this many at most
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-        /// Go on behind the page before, which printed this
-        #[arg(long, value_name = "PLACE")]
-        after: Option<String>,
-        #[command(flatten)]
-        format: Format,
     },
     /// Shows everything that is known of a task
     Show {
@@ -80,10 +72,10 @@ impl StateArg {
 
 pub(super) async fn run(connection: &Connection, command: TasksCommand) -> Result<Done, BoxError> {
     match command {
-        TasksCommand::List { filter, state, limit, after, format } => {
+        TasksCommand::List { list: args, state } => {
             let asked: Vec<Shelf> = state.into_iter().map(StateArg::shelf).collect();
             let shelves = if asked.is_empty() { &LIVE[..] } else { &asked };
-            list(connection, &filter, shelves, limit, after.as_deref(), format).await
+            list(connection, &args, shelves).await
         }
         TasksCommand::Show { id, format } => show(connection, &id, format).await,
         TasksCommand::Cancel(pick) => {
@@ -120,17 +112,10 @@ async fn cancel(connection: &Connection, id: &TaskId) -> taskq_core::Result<bool
 }
 
 /// Lists tasks.
-pub(super) async fn list(
-    connection: &Connection,
-    filter: &FilterArgs,
-    shelves: &[Shelf],
-    limit: usize,
-    after: Option<&str>,
-    format: Format,
-) -> Result<Done, BoxError> {
-    let walked = filter.walk(connection, shelves, limit.max(1), after).await?;
+pub(super) async fn list(connection: &Connection, args: &ListArgs, shelves: &[Shelf]) -> Result<Done, BoxError> {
+    let walked = args.filter.walk(connection, shelves, args.limit.max(1), args.after.as_deref()).await?;
     let now = connection.broker().now().await?;
-    match format.json {
+    match args.format.json {
         true => walked.tasks.iter().for_each(|view| say(as_json(view))),
         false if !walked.tasks.is_empty() => {
             let header = ["ID", "STATE", "TASK", "ATTEMPTS", "WHEN", "ARGUMENTS"];

@@ -14,20 +14,17 @@ pub(super) enum When {
 impl When {
     /// Reads one, for clap.
     pub(super) fn read(text: &str) -> Result<Self, String> {
-        let wrong = || "write how long ago, as 90s, 15m, 2h or 3d, or an instant: 2026-11-28T02:00:00Z".to_owned();
+        let wrong = || "write how long ago, as 90s, 15m, 1h 30m or 3d, or an instant: 2026-11-28T02:00:00Z".to_owned();
         if let Ok(instant) = text.parse::<jiff::Timestamp>() {
             return Ok(Self::At(Timestamp::from_millis(instant.as_millisecond())));
         }
-        let unit = text.chars().last().ok_or_else(wrong)?;
-        let number: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
-        let seconds = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 3_600,
-            'd' => 86_400,
-            _ => return Err(wrong()),
+        // Days have 24 hours here: these are lengths of time, not calendar dates.
+        let in_hours = match text.trim().strip_suffix('d').and_then(|days| days.trim().parse::<u64>().ok()) {
+            Some(days) => format!("{}h", days.saturating_mul(24)),
+            None => text.to_owned(),
         };
-        number.checked_mul(seconds).map(|seconds| Self::Ago(Duration::from_secs(seconds))).ok_or_else(wrong)
+        let length: jiff::SignedDuration = in_hours.parse().map_err(|_| wrong())?;
+        Duration::try_from(length).map(Self::Ago).map_err(|_| wrong())
     }
 
     pub(super) fn before(self, now: Timestamp) -> Timestamp {
@@ -55,6 +52,7 @@ mod tests {
         let ago = |seconds| Ok(When::Ago(Duration::from_secs(seconds)));
         assert_eq!(When::read("90s"), ago(90));
         assert_eq!(When::read("2h"), ago(7_200));
+        assert_eq!(When::read("1h 30m"), ago(5_400));
         assert_eq!(When::read("3d"), ago(259_200));
         let at = When::read("2026-11-28T02:14:34Z").expect("an instant");
         assert_eq!(at, When::At(Timestamp::from_millis(1_795_832_074_000)));

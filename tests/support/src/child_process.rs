@@ -87,6 +87,17 @@ impl ChildProcess {
         }
     }
 
+    /// Waits for a line with these words, and gives what stands behind them.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait_for_line`](Self::wait_for_line).
+    pub fn wait_for_words(&self, words: &str, bound: Duration) -> String {
+        let line = self.wait_for_line(|line| line.contains(words), bound);
+        let (_, behind) = line.split_once(words).expect("the line has the words");
+        behind.trim().to_owned()
+    }
+
     /// Like [`wait_for_line`](Self::wait_for_line), but `None` instead of a panic.
     pub fn try_wait_for_line(&self, accepts: impl Fn(&str) -> bool, bound: Duration) -> Option<String> {
         self.progress.wait_until(bound, |state| match state.printed.take_unread(&accepts) {

@@ -34,7 +34,9 @@ mod printed_lines;
 
 mod corpus;
 mod example_program;
+mod http_answer;
 mod open_metrics;
+mod program_run;
 mod temp_folder;
 
 pub use certificates::Certificates;
@@ -42,7 +44,9 @@ pub use child_process::ChildProcess;
 pub use corpus::{corrupt, seeds};
 pub use example_program::example_program;
 pub use fault_proxy::{Fault, FaultProxy};
+pub use http_answer::HttpAnswer;
 pub use open_metrics::{MetricFamily, OpenMetrics, Sample};
+pub use program_run::ProgramRun;
 pub use redis_connection::{RedisConnection, Reply};
 pub use redis_program::redis_program;
 pub use redis_server::RedisServer;

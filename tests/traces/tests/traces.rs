@@ -4,13 +4,12 @@
 mod collector;
 
 use std::{
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     process::Command,
     time::{Duration, Instant},
 };
 
-use taskq_test_support::{ChildProcess, TempFolder};
+use taskq_test_support::{ChildProcess, HttpAnswer, TempFolder};
 
 use collector::{Collector, Span};
 
@@ -38,13 +37,9 @@ impl Server {
     }
 
     fn post(&self, path: &str) {
-        let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        stream.set_read_timeout(Some(LONG)).expect("a bound");
-        write!(stream, "POST {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-            .expect("is sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("is answered");
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}\n{}", self.process.last_lines());
+        let request = format!("POST {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        let answer = HttpAnswer::to(&self.address, &request);
+        assert_eq!(answer.status, 200, "{path}: {answer:?}\n{}", self.process.last_lines());
     }
 
     fn end(self) {

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- Tasks that wait for their time, soonest first. ARGV: due or retry; the chunk, its first time, and time and key of the last
 -- one of the page before, or all empty; most tasks, most bytes.
--- Answer: for each task its chunk, the chunk's first time, its time, key and element.
+-- Answer: {the time, then for each task its chunk, the chunk's first time, its time, key and element}.
 local set, chunk, first, score, key = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
-local most, room, answer = tonumber(ARGV[6]), tonumber(ARGV[7]), {}
+local most, room, answer = tonumber(ARGV[6]), tonumber(ARGV[7]), {number(now())}
 local rank = 0
 if chunk ~= '' then rank = call('ZRANK', p..set, chunk) or call('ZCOUNT', p..set, '-inf', '('..first) end
 

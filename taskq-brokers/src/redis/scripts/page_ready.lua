@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 -- Rows of ready lists in the order in which they start. ARGV: first list (1 has priority 9), rows of it to leave out, most
--- rows, most bytes. Answer: {list and row where the next page begins, or 0 and 0 after the last; then for each row its
+-- rows, most bytes. Answer: {the time, list and row where the next page begins, or 0 and 0 after the last; then for each row its
 -- list, its place in it, the row, and for each of its elements 1 if it was cancelled and waits for a claim to drop it}.
 local list, at, most, room = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local cancelled, cancelled_untracked = call('EXISTS', p..'c') == 1, call('EXISTS', p..'cu') == 1
-local answer, seen = {0, 0}, 0
+local answer, seen = {number(now()), 0, 0}, 0
 
 local function traces(row)
   if not cancelled and not cancelled_untracked then return '' end
@@ -26,7 +26,7 @@ local fits = 1
 while list <= 10 do
   local step = math.min(fits, most - seen)
   if step <= 0 or room <= 0 then
-    answer[1], answer[2] = list, at
+    answer[2], answer[3] = list, at
     break
   end
   local rows = call('LRANGE', READY[list], -(at + step), -(at + 1))

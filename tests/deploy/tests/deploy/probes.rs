@@ -1,14 +1,12 @@
 //! Whether the probes of `deploy/kubernetes` are answered by processes that are started as it says.
 
 use std::{
-    io::{Read, Write},
-    net::TcpStream,
     process::Command,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use taskq_test_support::{ChildProcess, TempFolder};
+use taskq_test_support::{ChildProcess, HttpAnswer, TempFolder};
 
 use crate::process::{Process, pod};
 
@@ -39,9 +37,7 @@ impl Started {
         command.env("TASKQ_CONFIG", folder.file("taskq.toml"));
         command.env("TASKQ__BROKER__URL", format!("sqlite://{}", folder.file("tasks.db").display()));
         let process = ChildProcess::spawn(&mut command);
-        let line = process.wait_for_line(|line| line.contains(says_where), LONG);
-        let address = line.rsplit_once(says_where).expect("it says where").1;
-        let address = address.trim().trim_end_matches('/').to_owned();
+        let address = process.wait_for_words(says_where, LONG).trim_end_matches('/').to_owned();
         Self { process, address, container: pod(&file)["containers"][0].clone() }
     }
 
@@ -53,12 +49,7 @@ impl Started {
     }
 
     fn status(&self, path: &str, host: &str) -> u16 {
-        let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        stream.set_read_timeout(Some(LONG)).expect("a bound");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("is sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("is answered");
-        answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
+        HttpAnswer::get_as(&self.address, host, path).status
     }
 
     fn answers_its_probes_and_ends(self) {
