@@ -368,10 +368,6 @@ impl Inspect for Wire {
     async fn examine(&self) -> Result<Vec<Finding>> {
         self.watch("examine", self.recorder.inspect.examine()).await
     }
-
-    async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
-        self.watch("list dead letters of", self.recorder.dead_letters(queue, after, count)).await
-    }
 }
 
 #[async_trait]

@@ -181,10 +181,6 @@ impl Inspect for Recorder {
     async fn examine(&self) -> Result<Vec<Finding>> {
         self.inspect.examine().await
     }
-
-    async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
-        self.inspect.dead_letters(queue, after, count).await
-    }
 }
 
 #[async_trait]

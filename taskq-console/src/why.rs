@@ -1,6 +1,6 @@
 //! Why a task is not running, or what became of it: one answer, with what to do about it.
 
-use taskq_core::{Connection, Envelope, QueueView, Result, State, TaskView, Timestamp, fleet::MemberKind};
+use taskq_core::{Connection, Envelope, QueueView, Report, Result, State, TaskView, Timestamp, fleet::MemberKind};
 
 use crate::{
     roll::{self, Listed},
@@ -127,13 +127,14 @@ fn unknown_task(envelope: &Envelope, queue: &str, roll: &[Listed]) -> Option<Why
         listed.is(MemberKind::Worker) && lanes.flat_map(|lane| &lane.queues).any(|served| served == queue)
     };
     let workers: Vec<_> = roll.iter().filter(serves).filter_map(|listed| listed.report.as_ref()).collect();
-    let tells_all = |tasks: &[String]| !tasks.is_empty() && tasks.len() < 50;
-    let knows_it = |tasks: &[String]| tasks.iter().any(|task| task == envelope.task.as_str());
-    let nobody =
-        !workers.is_empty() && workers.iter().all(|report| tells_all(&report.tasks) && !knows_it(&report.tasks));
-    (nobody || envelope.unregistered_since.is_some() && !workers.iter().any(|report| knows_it(&report.tasks))).then(|| {
+    // One that does not tell all that it knows may know it.
+    let surely_not = |report: &&Report| {
+        report.task_count == report.tasks.len() as u64 && !report.tasks.iter().any(|task| task == envelope.task.as_str())
+    };
+    let nobody = !workers.is_empty() && workers.iter().all(surely_not);
+    nobody.then(|| {
         let text = format!(
-            "No worker on {queue} knows the task {}. Deploy one that does; until then it is put off, and dies after a day.",
+            "No worker on {queue} knows the task {}. Deploy one that does; until then it is put off, and at last it dies.",
             envelope.task
         );
         because("unknown_task", text)

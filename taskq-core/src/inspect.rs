@@ -30,6 +30,9 @@ pub trait Inspect: fmt::Debug + Send + Sync {
     /// Tasks of one shelf, after `after` (the [`next`](TaskPage::next) of the page before), in the order that each shelf
     /// has. At most `count`, and never more than [`limits::MAX_PAGE`](crate::limits::MAX_PAGE).
     ///
+    /// The page of dead letters behind one of them begins at [`PageToken::behind`] its key; if that is no dead letter any more,
+    /// with the oldest.
+    ///
     /// Pages are read while the queue lives on. While nothing moves, each task is seen once; what is enqueued or handed out
     /// in between can make another one be seen twice or not at all. So whoever has to meet all begins again until nothing
     /// is left.
@@ -48,8 +51,12 @@ pub trait Inspect: fmt::Debug + Send + Sync {
     /// What is to be known of the broker itself: its version, what survives, how fast it answers, each with a verdict.
     async fn examine(&self) -> Result<Vec<Finding>>;
 
-    /// Dead letters of a queue, oldest first, after `after` (the last of the page before).
-    async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>>;
+    /// The same as the shelf of dead letters, after `after` (the last of the page before).
+    async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
+        let after = after.map(PageToken::behind);
+        let page = self.tasks(queue, Shelf::Dead, after.as_ref(), count).await?;
+        Ok(page.tasks.into_iter().map(DeadLetter::from).collect())
+    }
 }
 
 /// A state whose tasks a broker keeps whole, so that they can be listed.
@@ -252,22 +259,32 @@ impl DeadLetter {
 }
 
 impl TaskView {
+    /// A dead letter, for brokers.
+    pub fn of_dead(id: TaskId, envelope: Option<Envelope>, reason: DeadReason, died_at: Timestamp) -> Self {
+        let snapshot = Snapshot {
+            attempts: envelope.as_ref().map_or(0, |envelope| envelope.attempts),
+            reason: Some(reason),
+            last_error: envelope.as_ref().map(|envelope| envelope.last_words(reason)),
+            ended_at: Some(died_at),
+            ..Snapshot::new(State::Dead)
+        };
+        Self { envelope, ..Self::of_what_ended(id, snapshot) }
+    }
+
     /// A task of which only this is known.
     pub fn of_what_ended(id: TaskId, snapshot: Snapshot) -> Self {
         Self { id, snapshot, envelope: None, deliveries: 0, ahead: None }
     }
 }
 
-impl From<DeadLetter> for TaskView {
-    fn from(letter: DeadLetter) -> Self {
-        let last_words = letter.envelope.as_ref().map(|envelope| envelope.last_words(letter.reason));
-        let snapshot = Snapshot {
-            attempts: letter.envelope.as_ref().map_or(0, |envelope| envelope.attempts),
-            reason: Some(letter.reason),
-            last_error: last_words,
-            ended_at: Some(letter.died_at),
-            ..Snapshot::new(State::Dead)
-        };
-        Self { id: letter.id, snapshot, envelope: letter.envelope, deliveries: 0, ahead: None }
+impl From<TaskView> for DeadLetter {
+    fn from(view: TaskView) -> Self {
+        let TaskView { id, snapshot, envelope, .. } = view;
+        Self {
+            envelope,
+            id,
+            reason: snapshot.reason.unwrap_or(DeadReason::Failed),
+            died_at: snapshot.ended_at.unwrap_or_default(),
+        }
     }
 }

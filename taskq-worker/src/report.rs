@@ -23,6 +23,7 @@ pub(crate) async fn run(shared: Arc<Shared>, connection: &Connection) {
     let mut ended = shared.ended();
     let always = Report {
         lanes: shared.lanes.iter().map(|lane| lane_report(lane)).collect(),
+        task_count: shared.registry.len() as u64,
         tasks: shared.registry.names().take(limits::REPORTED_TASKS).map(str::to_owned).collect(),
         ..Report::of_this_process(MemberKind::Worker, shared.clock.now())
     };

@@ -62,11 +62,7 @@ impl Inspect for RedisBroker {
             Shelf::Ready => self.ready_page(queue, after, count).await,
             Shelf::Scheduled | Shelf::Retrying => self.due_page(queue, shelf, after, count).await,
             Shelf::Running => self.running_page(queue, after, count).await,
-            Shelf::Dead => {
-                let after = after.and_then(PageToken::key).map(|key| key.to_bytes()).unwrap_or_default();
-                let (letters, next) = self.dead_page(queue, &after, count).await?;
-                Ok(TaskPage { tasks: letters.into_iter().map(Into::into).collect(), next })
-            }
+            Shelf::Dead => self.dead_page(queue, after, count).await,
         }
     }
 
@@ -86,11 +82,6 @@ impl Inspect for RedisBroker {
 
     async fn examine(&self) -> Result<Vec<Finding>> {
         self.examined().await
-    }
-
-    async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
-        let after = after.map(TaskKey::to_bytes).unwrap_or_default();
-        Ok(self.dead_page(queue, &after, count.min(limits::MAX_PAGE)).await?.0)
     }
 }
 

@@ -127,33 +127,31 @@ impl RedisBroker {
         Ok(page.filled())
     }
 
-    /// Dead letters, oldest first, and where the next page begins.
+    /// Dead letters, oldest first.
     pub(super) async fn dead_page(
         &self,
         queue: &QueueName,
-        after: &[u8],
+        after: Option<&PageToken>,
         count: usize,
-    ) -> Result<(Vec<DeadLetter>, Option<PageToken>)> {
+    ) -> Result<TaskPage> {
+        let after = after.and_then(PageToken::key).map(|key| key.to_bytes()).unwrap_or_default();
         let answer = self.run("list dead letters at", Script::PageDead, queue, |command| {
-            command.arg(after).arg(count + 1).arg(PAGE_BYTES);
+            command.arg(&after[..]).arg(count + 1).arg(PAGE_BYTES);
         });
         let mut fields = reply::array(answer.await?)?.into_iter();
-        let (mut letters, mut last, mut seen, mut read) = (Vec::new(), None, 0, 0);
+        let mut page = Filling::new(count);
         while let Some(key) = fields.next() {
             let (key, died_at, stored) = (reply::bytes(key)?, whole(fields.next())?, bytes(fields.next())?);
-            (seen, read) = (seen + 1, read + stored.len());
-            if seen > count {
-                break;
-            }
-            match letter(queue, &key, died_at, &stored) {
-                Ok(letter) => letters.push(letter),
+            let letter = letter(queue, &key, died_at, &stored);
+            if let Err(error) = &letter {
                 // Written by somebody else. It must not hide the others.
-                Err(error) => tracing::error!(%queue, %error, "a dead letter cannot be read; it is left out"),
+                tracing::error!(%queue, %error, "a dead letter cannot be read; it is left out");
             }
-            last = Some(PageToken(key.iter().map(|byte| format!("{byte:02x}")).collect()));
+            // Of the bytes, whatever they are: the page behind a strange key begins there too.
+            let token = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            page.add(letter.ok(), token, stored.len());
         }
-        let more = seen > count || read >= PAGE_BYTES;
-        Ok((letters, last.filter(|_| more)))
+        Ok(page.filled())
     }
 
     /// Everything that is known of one task.
@@ -172,7 +170,7 @@ impl RedisBroker {
             State::Ready => self.sought(id, snapshot).await?,
             State::Dead => {
                 let died_at = snapshot.ended_at.unwrap_or(Timestamp::from_millis(0)).as_millis();
-                letter(&id.queue, id.key.as_bytes(), died_at, &element.unwrap_or_default())?.into()
+                letter(&id.queue, id.key.as_bytes(), died_at, &element.unwrap_or_default())?
             }
             State::Scheduled | State::Retrying | State::Running => {
                 let present = u8::from(snapshot.state == State::Running);
@@ -269,14 +267,11 @@ enum Place {
     Running(Owner, Option<Progress>),
 }
 
-fn letter(queue: &QueueName, key: &[u8], died_at: i64, stored: &[u8]) -> Result<DeadLetter> {
+fn letter(queue: &QueueName, key: &[u8], died_at: i64, stored: &[u8]) -> Result<TaskView> {
     let (reason, bytes) = lookup::split_dead(stored)?;
-    Ok(DeadLetter {
-        id: TaskId::new(queue.clone(), TaskKey::from_bytes(key)?),
-        envelope: element::decode(queue, bytes).and_then(|element| element.envelope).ok(),
-        reason,
-        died_at: Timestamp::from_millis(died_at),
-    })
+    let id = TaskId::new(queue.clone(), TaskKey::from_bytes(key)?);
+    let envelope = element::decode(queue, bytes).and_then(|element| element.envelope).ok();
+    Ok(TaskView::of_dead(id, envelope, reason, Timestamp::from_millis(died_at)))
 }
 
 /// The three numbers of a token; one that is none begins at the beginning.

@@ -56,11 +56,6 @@ impl Inspect for SqliteBroker {
         let (path, synchronous) = self.place();
         self.look("examine", self.namespace(), move |step| examine(step, &path, synchronous)).await
     }
-
-    async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
-        let (name, after, count) = (queue.clone(), after.cloned(), count.min(limits::MAX_PAGE));
-        self.look("list dead letters of", queue, move |step| dead_letters(step, &name, after.as_ref(), count)).await
-    }
 }
 
 fn queues(step: &Step<'_>) -> Result<Vec<QueueName>, Failure> {
@@ -93,59 +88,6 @@ pub(super) fn counts_of(step: &Step<'_>, queue: &QueueRow) -> Result<Counts, Fai
         )?,
         dead: count("SELECT count(*) FROM taskq_tasks WHERE queue = ?1 AND state = 5")?,
     })
-}
-
-/// Oldest first; two of the same moment stand in the order of their acceptance.
-pub(super) fn dead_letters(
-    step: &Step<'_>,
-    name: &QueueName,
-    after: Option<&TaskKey>,
-    count: usize,
-) -> Result<Vec<DeadLetter>, Failure> {
-    let Some(queue) = QueueRow::find(step, name)? else { return Ok(Vec::new()) };
-    let (ended, task) = match after {
-        Some(after) => page_end(step, &queue, after)?,
-        None => (i64::MIN, i64::MIN),
-    };
-    // in: queue, end of the page before, count; out: dead letters
-    let mut statement = step.sql(
-        "SELECT key, ended, reason, expires, body FROM taskq_tasks WHERE queue = ?1 AND state = 5
-         AND (ended, task) > (?2, ?3) ORDER BY ended, task LIMIT ?4",
-    )?;
-    let count = count as i64;
-    let rows = statement.query_map(params![queue.number, ended, task, count], |row| {
-        Ok(Row { key: row.get(0)?, ended: row.get(1)?, reason: row.get(2)?, expires: row.get(3)?, body: row.get(4)? })
-    })?;
-    rows.map(|row| letter(name, row?)).collect()
-}
-
-/// A dead letter's columns, undecoded.
-struct Row {
-    key: Vec<u8>,
-    ended: i64,
-    reason: Option<String>,
-    expires: Option<i64>,
-    body: Option<Vec<u8>>,
-}
-
-fn letter(name: &QueueName, row: Row) -> Result<DeadLetter, Failure> {
-    Ok(DeadLetter {
-        envelope: decode(name, &row.key, row.body.as_deref().unwrap_or_default(), row.expires).ok(),
-        id: TaskId::new(name.clone(), TaskKey::from_bytes(&row.key).map_err(unreadable)?),
-        reason: DeadReason::from_name(row.reason.as_deref().unwrap_or_default()),
-        died_at: Timestamp::from_millis(row.ended),
-    })
-}
-
-/// Where a page ended. A letter replayed meanwhile still knows when it died; after one that was dropped, pages begin
-/// anew: whoever drops while paging has dropped what came before.
-fn page_end(step: &Step<'_>, queue: &QueueRow, after: &TaskKey) -> Result<(i64, i64), Failure> {
-    // in: queue, key; out: when it died, and its row
-    let found = step
-        .sql("SELECT ended, task FROM taskq_tasks WHERE queue = ?1 AND key = ?2 AND ended IS NOT NULL")?
-        .query_row(params![queue.number, after.to_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    Ok(found.unwrap_or((i64::MIN, i64::MIN)))
 }
 
 /// A key that does not read.

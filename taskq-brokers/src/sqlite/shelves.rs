@@ -12,7 +12,7 @@ use super::{
     claim::{decode, next_due},
     failure::Failure,
     find::{Columns, is_exact, read_columns, seen, untracked},
-    inspect::{counts_of, dead_letters, unreadable},
+    inspect::{counts_of, unreadable},
     queue_row::{QueueRow, places_before, places_of},
     step::Step,
     task_row::number_of,
@@ -58,12 +58,15 @@ impl ViewRow {
     }
 
     /// Where the page after this row begins.
-    fn token(&self, shelf: Shelf) -> PageToken {
-        PageToken(match shelf {
-            Shelf::Ready => self.place.to_string(),
-            Shelf::Scheduled | Shelf::Retrying => format!("{}.{}", self.columns.due.unwrap_or_default(), self.task),
-            Shelf::Running | Shelf::Dead => self.task.to_string(),
-        })
+    fn token(&self, shelf: Shelf) -> Option<PageToken> {
+        match shelf {
+            Shelf::Ready => Some(PageToken(self.place.to_string())),
+            Shelf::Scheduled | Shelf::Retrying => {
+                Some(PageToken(format!("{}.{}", self.columns.due.unwrap_or_default(), self.task)))
+            }
+            Shelf::Running => Some(PageToken(self.task.to_string())),
+            Shelf::Dead => TaskKey::from_bytes(&self.key).ok().map(|key| PageToken::behind(&key)),
+        }
     }
 }
 
@@ -77,10 +80,11 @@ pub(super) fn tasks(
 ) -> Result<TaskPage, Failure> {
     let Some(queue) = QueueRow::find(step, name)? else { return Ok(TaskPage::default()) };
     let count = count.min(limits::MAX_PAGE);
-    if shelf == Shelf::Dead {
-        return dead(step, name, after, count);
-    }
-    let (first, second) = after.and_then(numbers).unwrap_or((i64::MIN, i64::MIN));
+    let begin = match shelf {
+        Shelf::Dead => after.and_then(PageToken::key).map(|after| page_end(step, &queue, &after)).transpose()?,
+        Shelf::Ready | Shelf::Scheduled | Shelf::Retrying | Shelf::Running => after.and_then(numbers),
+    };
+    let (first, second) = begin.unwrap_or((i64::MIN, i64::MIN));
     let statement = match shelf {
         // in: queue, place of the last one, -, state, count; out: ready tasks in their order
         Shelf::Ready => concat!(
@@ -94,9 +98,14 @@ pub(super) fn tasks(
              ORDER BY t.due, t.task LIMIT ?5"
         ),
         // in: queue, number of the last one, -, state, count; out: running tasks
-        Shelf::Running | Shelf::Dead => concat!(
+        Shelf::Running => concat!(
             view_columns!(),
             "WHERE l.queue = ?1 AND t.task > ?2 AND ?3 = ?3 AND t.state = ?4 ORDER BY t.task LIMIT ?5"
+        ),
+        // in: queue, when the last one died, and its number, state, count; out: dead letters, oldest first
+        Shelf::Dead => concat!(
+            view_columns!(),
+            "WHERE t.queue = ?1 AND t.state = 5 AND (t.ended, t.task) > (?2, ?3) AND ?4 = 5 ORDER BY t.ended, t.task LIMIT ?5"
         ),
     };
     let mut statement = step.sql(statement)?;
@@ -106,7 +115,7 @@ pub(super) fn tasks(
     let mut rows: Vec<ViewRow> = rows.collect::<Result<_, _>>()?;
     let more = rows.len() > count;
     rows.truncate(count);
-    let next = rows.last().filter(|_| more).map(|last| last.token(shelf));
+    let next = rows.last().filter(|_| more).and_then(|last| last.token(shelf));
     let tasks = rows.into_iter().map(|row| row.view(step, name)).collect::<Result<_, _>>()?;
     Ok(TaskPage { tasks, next })
 }
@@ -117,13 +126,15 @@ fn numbers(token: &PageToken) -> Option<(i64, i64)> {
     Some((first.parse().ok()?, second.parse().ok()?))
 }
 
-fn dead(step: &Step<'_>, name: &QueueName, after: Option<&PageToken>, count: usize) -> Result<TaskPage, Failure> {
-    let after = after.and_then(PageToken::key);
-    let mut letters = dead_letters(step, name, after.as_ref(), count + 1)?;
-    let more = letters.len() > count;
-    letters.truncate(count);
-    let next = letters.last().filter(|_| more).map(|last| PageToken::behind(&last.id.key));
-    Ok(TaskPage { tasks: letters.into_iter().map(Into::into).collect(), next })
+/// Where a page ended. A letter replayed meanwhile still knows when it died; after one that was dropped, pages begin
+/// anew: whoever drops while paging has dropped what came before.
+fn page_end(step: &Step<'_>, queue: &QueueRow, after: &TaskKey) -> Result<(i64, i64), Failure> {
+    // in: queue, key; out: when it died, and its row
+    let found = step
+        .sql("SELECT ended, task FROM taskq_tasks WHERE queue = ?1 AND key = ?2 AND ended IS NOT NULL")?
+        .query_row(params![queue.number, after.to_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(found.unwrap_or((i64::MIN, i64::MIN)))
 }
 
 /// Everything that is known of one task.
@@ -144,7 +155,6 @@ pub(super) fn task(step: &Step<'_>, id: &TaskId) -> Result<Option<TaskView>, Fai
     }
     Ok(Some(match Shelf::of(state) {
         Some(Shelf::Ready) => TaskView { ahead: Some(ahead(step, &queue, place)?), ..view },
-        Some(Shelf::Dead) => TaskView { deliveries: 0, ..view },
         Some(_) => view,
         None => TaskView::of_what_ended(view.id, view.snapshot),
     }))

@@ -433,10 +433,6 @@ impl Inspect for MemoryBroker {
         let kept = Finding::good("what survives", "nothing: tasks are in the memory of this process");
         Ok(vec![kept.notable("use sqlite:// or redis:// for tasks that must outlive it")])
     }
-
-    async fn dead_letters(&self, queue: &QueueName, after: Option<&TaskKey>, count: usize) -> Result<Vec<DeadLetter>> {
-        Ok(self.look(queue, |queue, _| queue.dead_letters(after, count.min(limits::MAX_PAGE))).unwrap_or_default())
-    }
 }
 
 #[async_trait]

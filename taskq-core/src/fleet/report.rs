@@ -33,6 +33,9 @@ pub struct Report {
     /// Names of the tasks that a worker knows, at most [`REPORTED_TASKS`](crate::limits::REPORTED_TASKS).
     #[serde(default)]
     pub tasks: Vec<String>,
+    /// How many tasks a worker knows in all.
+    #[serde(default)]
+    pub task_count: u64,
     /// What a worker runs, at most [`REPORTED_RUNNING`](crate::limits::REPORTED_RUNNING), longest first.
     #[serde(default)]
     pub running: Vec<ReportedTask>,
@@ -62,6 +65,7 @@ impl Report {
             not_ready: None,
             lanes: Vec::new(),
             tasks: Vec::new(),
+            task_count: 0,
             running: Vec::new(),
             running_count: 0,
             leads: None,

@@ -7,7 +7,7 @@ use crate::{
     clock::Timestamp,
     envelope::Envelope,
     id::{TaskId, TaskKey},
-    inspect::{Counts, DeadLetter, PageToken, QueueView, Shelf, TaskPage, TaskView},
+    inspect::{Counts, PageToken, QueueView, Shelf, TaskPage, TaskView},
     state::State,
 };
 
@@ -64,12 +64,6 @@ impl MemoryQueue {
         counts
     }
 
-    pub(in super::super) fn dead_letters(&self, after: Option<&TaskKey>, count: usize) -> Vec<DeadLetter> {
-        let start = after.and_then(|after| self.dead.keys().position(|(_, key)| key == after)).map_or(0, |at| at + 1);
-        let page = self.dead.iter().skip(start).take(count);
-        page.map(|((died_at, key), dead)| self.letter(*died_at, key, dead)).collect()
-    }
-
     pub(in super::super) fn view(&self, now: Timestamp) -> QueueView {
         let heads = self.ready.values().filter_map(|key| self.live.get(key)?.envelope.due_since());
         QueueView {
@@ -89,17 +83,23 @@ impl MemoryQueue {
         after: Option<&PageToken>,
         count: usize,
     ) -> TaskPage {
-        let skipped: usize = after.and_then(|token| token.0.parse().ok()).unwrap_or(0);
         if shelf == Shelf::Dead {
-            let after = self.dead.keys().nth(skipped.wrapping_sub(1)).map(|(_, key)| key.clone());
-            let tasks: Vec<TaskView> = self.dead_letters(after.as_ref(), count).into_iter().map(Into::into).collect();
-            let next = (skipped + tasks.len() < self.dead.len()).then(|| token(skipped + tasks.len()));
-            return TaskPage { tasks, next };
+            return self.dead_page(after.and_then(PageToken::key).as_ref(), count);
         }
+        let skipped: usize = after.and_then(|token| token.0.parse().ok()).unwrap_or(0);
         let keys = self.keys_on(shelf);
         let page: Vec<&TaskKey> = keys.iter().copied().skip(skipped).take(count).collect();
         let next = (skipped + page.len() < keys.len()).then(|| token(skipped + page.len()));
         TaskPage { tasks: page.into_iter().filter_map(|key| self.live_view(now, key)).collect(), next }
+    }
+
+    /// Behind a letter that is gone pages begin anew.
+    fn dead_page(&self, after: Option<&TaskKey>, count: usize) -> TaskPage {
+        let start = after.and_then(|after| self.dead.keys().position(|(_, key)| key == after)).map_or(0, |at| at + 1);
+        let page = self.dead.iter().skip(start).take(count);
+        let tasks: Vec<TaskView> = page.map(|((died_at, key), dead)| self.letter(*died_at, key, dead)).collect();
+        let more = start + tasks.len() < self.dead.len();
+        TaskPage { next: tasks.last().filter(|_| more).map(|last| PageToken::behind(&last.id.key)), tasks }
     }
 
     fn keys_on(&self, shelf: Shelf) -> Vec<&TaskKey> {
@@ -132,7 +132,7 @@ impl MemoryQueue {
 
     pub(in super::super) fn task(&self, now: Timestamp, key: &TaskKey) -> Option<TaskView> {
         if let Some(((died_at, _), dead)) = self.dead_entry(key) {
-            return Some(self.letter(*died_at, key, dead).into());
+            return Some(self.letter(*died_at, key, dead));
         }
         let snapshot = self.find(now, key).or_else(|| untracked(key))?;
         let kept_whole = Shelf::of(snapshot.state).is_some();
@@ -154,13 +154,9 @@ impl MemoryQueue {
         holder.map(|holder| holder.key.clone())
     }
 
-    fn letter(&self, died_at: Timestamp, key: &TaskKey, dead: &Dead) -> DeadLetter {
-        DeadLetter {
-            id: TaskId::new(self.name.clone(), key.clone()),
-            envelope: Some(dead.envelope.clone()),
-            reason: dead.reason,
-            died_at,
-        }
+    fn letter(&self, died_at: Timestamp, key: &TaskKey, dead: &Dead) -> TaskView {
+        let id = TaskId::new(self.name.clone(), key.clone());
+        TaskView::of_dead(id, Some(dead.envelope.clone()), dead.reason, died_at)
     }
 }
 
