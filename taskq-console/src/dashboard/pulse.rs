@@ -25,6 +25,8 @@ use super::{
 /// What a look saw.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pulse {
+    /// Which look it was, counted from one: zero is what is known before the first.
+    pub(super) number: u64,
     /// When it was begun, in this process's own time.
     pub(super) began: Duration,
     /// The broker's time.
@@ -152,6 +154,8 @@ impl Looker {
         }
         let history = &self.history;
         Ok(Pulse {
+            // The hub counts looks and knows when each began.
+            number: 0,
             began: Duration::ZERO,
             now,
             queues,
