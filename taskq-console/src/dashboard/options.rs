@@ -131,6 +131,11 @@ impl Options {
         Self { title: Some(title.into()), ..self }
     }
 
+    /// What it is called, also if nobody has said so.
+    pub(super) fn shown_title(&self) -> &str {
+        self.title.as_deref().unwrap_or("taskq")
+    }
+
     /// Where a trace is shown: a URL with `{trace_id}` in it.
     ///
     /// # Errors
