@@ -20,13 +20,42 @@ impl Listed {
 
 /// Every member, in the order of their ids, which is that of their starts.
 pub(crate) async fn call(connection: &Connection) -> Result<Vec<Listed>> {
+    call_first(connection, MOST).await
+}
+
+/// The first of them, at most so many: no more are read.
+pub(crate) async fn call_first(connection: &Connection, most: usize) -> Result<Vec<Listed>> {
     let mut all: Vec<Listed> = Vec::new();
-    loop {
+    while all.len() < most {
         let after = all.last().map(|listed| listed.member.id);
-        let page = connection.fleet().members(after, limits::MAX_PAGE).await?;
-        if page.is_empty() || all.len() >= MOST {
-            return Ok(all);
+        let page = connection.fleet().members(after, limits::MAX_PAGE.min(most - all.len())).await?;
+        if page.is_empty() {
+            break;
         }
         all.extend(page.into_iter().map(|member| Listed { report: Report::decode(&member.report), member }));
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use taskq_core::{Clock, WorkerId, broker::memory};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_members_are_read_than_were_asked_for() {
+        let connection = memory::connect(Clock::system());
+        for _ in 0..limits::MAX_PAGE + 5 {
+            let id = WorkerId::generate().into();
+            connection.fleet().check_in(id, "{}", Duration::from_secs(60)).await.expect("reported");
+        }
+        for (most, read) in [(0, 0), (3, 3), (limits::MAX_PAGE + 1, limits::MAX_PAGE + 1), (MOST, limits::MAX_PAGE + 5)]
+        {
+            assert_eq!(call_first(&connection, most).await.expect("read").len(), read);
+        }
+        assert_eq!(call(&connection).await.expect("read").len(), limits::MAX_PAGE + 5);
     }
 }

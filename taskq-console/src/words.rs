@@ -6,27 +6,24 @@ use taskq_core::Timestamp;
 
 /// `2026-11-28 02:14:34`, by UTC.
 pub(crate) fn instant(at: Timestamp) -> String {
-    let (year, month, day) = date(at.as_millis().div_euclid(86_400_000));
-    let second = at.as_millis().rem_euclid(86_400_000) / 1_000;
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
+    written(at, "%Y-%m-%d %H:%M:%S").unwrap_or_else(|| format!("{} ms after 1970", at.as_millis()))
 }
 
-/// The same as machines read it.
+/// Its time of day alone: `02:14:34`.
+#[cfg(feature = "dashboard")]
+pub(crate) fn time_of_day(at: Timestamp) -> String {
+    written(at, "%H:%M:%S").unwrap_or_else(|| instant(at))
+}
+
+/// The same as machines read it: `2026-11-28T02:14:34Z`.
 #[cfg(feature = "dashboard")]
 pub(crate) fn machine_instant(at: Timestamp) -> String {
-    instant(at).replace(' ', "T") + "Z"
+    written(at, "%Y-%m-%dT%H:%M:%SZ").unwrap_or_else(|| at.as_millis().to_string())
 }
 
-/// Year, month and day of a day after 1970, by the calendar of the Gregorian reform: eras of 400 years that begin in March.
-fn date(day: i64) -> (i64, i64, i64) {
-    let day = day + 719_468;
-    let (era, day_of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+/// In this form; nothing for a time that is thousands of years away, which only a damaged task tells.
+fn written(at: Timestamp, form: &str) -> Option<String> {
+    jiff::Timestamp::from_millisecond(at.as_millis()).ok().map(|at| at.strftime(form).to_string())
 }
 
 /// How long, in the two largest units: `850 ms`, `4.2 s`, `3 m 20 s`, `2 d 4 h`.
@@ -57,7 +54,7 @@ pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
         seconds if seconds < 10 => format!("{seconds} s"),
         seconds => length(Duration::from_secs(seconds)),
     };
-    match at.as_millis() - now.as_millis() {
+    match at.as_millis().saturating_sub(now.as_millis()) {
         -999..=999 => "now".to_owned(),
         ahead if ahead > 0 => format!("in {}", whole(at.since(now))),
         _ => format!("{} ago", whole(now.since(at))),
@@ -140,10 +137,39 @@ mod tests {
         ] {
             assert_eq!(instant(Timestamp::from_millis(millis)), text);
         }
-        // However wrong a time is, it is told.
-        for millis in [i64::MIN, i64::MAX] {
-            assert!(!instant(Timestamp::from_millis(millis)).is_empty());
+    }
+
+    #[test]
+    fn however_wrong_a_time_is_it_is_told() {
+        let late = Timestamp::from_millis(253_370_764_800_000);
+        assert_eq!(instant(late), "9999-01-01 00:00:00");
+        for (millis, text) in
+            [(i64::MAX, "9223372036854775807 ms after 1970"), (i64::MIN, "-9223372036854775808 ms after 1970")]
+        {
+            let at = Timestamp::from_millis(millis);
+            assert_eq!(instant(at), text);
+            for other in [0, -1, i64::MIN, i64::MAX].map(Timestamp::from_millis) {
+                assert!(!relative(at, other).is_empty() && !relative(other, at).is_empty());
+            }
         }
+        let mut millis: i64 = 1;
+        while let Some(next) = millis.checked_mul(3) {
+            for at in [millis, -millis].map(Timestamp::from_millis) {
+                assert!(!instant(at).is_empty());
+                #[cfg(feature = "dashboard")]
+                assert!(!machine_instant(at).is_empty() && !time_of_day(at).is_empty());
+            }
+            millis = next;
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "dashboard")]
+    fn machines_read_the_same_instants() {
+        let at = Timestamp::from_millis(1_795_832_074_567);
+        assert_eq!(machine_instant(at), "2026-11-28T02:14:34Z");
+        assert_eq!(time_of_day(at), "02:14:34");
+        assert_eq!(machine_instant(Timestamp::from_millis(i64::MIN)), "-9223372036854775808");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What operators do: one form, one step of the broker's, and a note on the page where they were.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Extension,
@@ -8,11 +8,12 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
-use taskq_core::{CancelAnswer, Connection, MemberId, Purge, QueueName, Request as Wish, TaskId};
+use taskq_core::{CancelAnswer, MemberId, Purge, QueueName, Request as Wish, TaskId};
 
 use super::{
     Shared, bulk,
     fields::{Fields, encoded},
+    limits,
     login::read,
     notes::Note,
     page::{Base, PageError, trouble},
@@ -109,7 +110,7 @@ async fn perform(shared: &Arc<Shared>, what: &str, fields: &Fields) -> Result<No
             "It is ready now.",
             "It does not wait for its time any more.",
         )),
-        "cancel" => cancel(shared, connection, &id()?).await,
+        "cancel" => cancel(shared, &id()?).await,
         "replay selected" => bulk::selected(shared, fields, bulk::What::Replay).await,
         "drop selected" => bulk::selected(shared, fields, bulk::What::Drop).await,
         "replay all" => bulk::matching(shared, fields, bulk::What::Replay).await,
@@ -145,8 +146,8 @@ fn told(is_done: bool, done: &str, not: &str) -> Note {
     if is_done { Note::good(done) } else { Note::bad(not) }
 }
 
-async fn cancel(shared: &Arc<Shared>, connection: &Connection, id: &TaskId) -> Result<Note, PageError> {
-    Ok(match shared.ask(connection.broker().cancel(id)).await? {
+async fn cancel(shared: &Arc<Shared>, id: &TaskId) -> Result<Note, PageError> {
+    Ok(match shared.ask(shared.connection.broker().cancel(id)).await? {
         CancelAnswer::Cancelled => Note::good("It is cancelled."),
         CancelAnswer::Requested => Note::good("It runs, and has been asked to stop."),
         CancelAnswer::AlreadyEnded => Note::bad("It had ended already."),
@@ -161,27 +162,18 @@ async fn purge(shared: &Arc<Shared>, fields: &Fields, queue: &QueueName, what: P
     }
     let began = shared.clock().monotonic();
     let mut purged = 0;
-    for _ in 0..super::limits::PURGE_STEPS {
+    for _ in 0..limits::PURGE_STEPS {
         let step = shared.connection.control().purge(queue, what, taskq_core::limits::PURGE_BATCH);
         let answer = shared.ask(step).await?;
         purged += answer.purged as u64;
         if !answer.more {
             return Ok(Note::good(format!("{} purged; nothing is left.", number(purged))));
         }
-        if shared.clock().monotonic().saturating_sub(began) > super::limits::BULK_TIME {
+        if shared.clock().monotonic().saturating_sub(began) > limits::BULK_TIME {
             break;
         }
     }
     Ok(Note::good(format!("{} purged; more is left. Purge again to go on.", number(purged))))
-}
-
-impl fmt::Display for bulk::What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Replay => "replayed",
-            Self::Drop => "deleted",
-        })
-    }
 }
 
 #[cfg(test)]

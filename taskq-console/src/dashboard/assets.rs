@@ -1,7 +1,7 @@
 //! The files of the pages: style, scripts and icon, inside this program. Their name has a digest in it, so a browser keeps them
 //! for ever and never an old one.
 
-use std::{fmt::Write, sync::OnceLock};
+use std::sync::OnceLock;
 
 use axum::{
     extract::Path,
@@ -9,6 +9,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use sha2::{Digest, Sha256};
+
+use super::random::hex;
 
 struct Asset {
     name: &'static str,
@@ -43,10 +45,7 @@ pub(super) fn version() -> &'static str {
     VERSION.get_or_init(|| {
         let mut hasher = Sha256::new();
         ASSETS.iter().for_each(|asset| hasher.update(asset.bytes));
-        hasher.finalize()[..6].iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("a text takes everything");
-            text
-        })
+        hex(&hasher.finalize()[..6])
     })
 }
 
@@ -71,8 +70,7 @@ mod tests {
         let note = include_str!("../../assets/README.md");
         for name in ["htmx.min.js", "hx-sse.min.js"] {
             let asset = ASSETS.iter().find(|asset| asset.name == name).expect("there");
-            let digest =
-                Sha256::digest(asset.bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+            let digest = hex(&Sha256::digest(asset.bytes));
             let line = note.lines().find(|line| line.contains(name)).expect("the note names it");
             assert!(line.contains(&digest), "{name} has {digest}");
         }

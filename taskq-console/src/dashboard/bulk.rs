@@ -1,6 +1,6 @@
 //! Many dead letters at once, in bounded steps that say how far they came.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use futures_util::{StreamExt, stream};
 use taskq_core::{PageToken, QueueName, Shelf, TaskId};
@@ -20,6 +20,15 @@ use crate::words::{counted, number};
 pub(super) enum What {
     Replay,
     Drop,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Replay => "replayed",
+            Self::Drop => "deleted",
+        })
+    }
 }
 
 /// Those that were ticked.

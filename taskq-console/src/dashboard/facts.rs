@@ -24,10 +24,14 @@ pub(super) async fn gather(connection: &Connection, id: &TaskId) -> Result<Optio
     Ok(Some(Facts { now, view, logs, why }))
 }
 
-/// The same, where the roll was called already: a look does that once for all tasks that are watched.
-pub(super) async fn gather_among(connection: &Connection, id: &TaskId, roll: &[Listed]) -> Result<Option<Facts>> {
+/// The same, where the time is known and the roll was called: a look does that once for all tasks that are watched.
+pub(super) async fn gather_among(
+    connection: &Connection,
+    id: &TaskId,
+    roll: &[Listed],
+    now: Timestamp,
+) -> Result<Option<Facts>> {
     let Some(view) = connection.inspect().task(id).await? else { return Ok(None) };
-    let now = connection.broker().now().await?;
     let why = why::among(connection, &view, roll, now).await?.text;
     let logs = connection.logs().lines(id).await?;
     Ok(Some(Facts { now, view, logs, why }))

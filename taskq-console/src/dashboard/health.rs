@@ -69,7 +69,7 @@ impl CheckLine {
         Self {
             name: row.name.clone(),
             target: row.target.clone(),
-            health: if row.is_paused { "paused" } else { row.health.as_str() },
+            health: row.shown(),
             is_paused: row.is_paused,
             every: row.every.as_deref().map(|every| every.trim_start_matches("every ").to_owned()).unwrap_or_default(),
             since: row.since.map_or_else(|| "nobody has looked yet".to_owned(), |at| relative(at, now)),
@@ -88,14 +88,14 @@ impl CheckLine {
 impl Board {
     fn of(pulse: &Pulse) -> Self {
         let rows: &[StatusRow] = pulse.status.as_deref().map(Vec::as_slice).unwrap_or_default();
-        let watched = rows.iter().filter(|row| !row.is_paused);
-        let worst = watched.clone().map(|row| row.health).min();
-        let wrong = watched.filter(|row| row.health != Health::Healthy).count();
+        let worst = rows.iter().filter(|row| !row.is_paused).map(|row| row.health).min();
         let headline = match worst {
             None => "Nothing is watched".to_owned(),
             Some(Health::Healthy) => "Everything is healthy".to_owned(),
-            Some(_) if wrong == 1 => "1 check is not as it should be".to_owned(),
-            Some(_) => format!("{wrong} checks are not as they should be"),
+            Some(_) => match pulse.complaints() {
+                1 => "1 check is not as it should be".to_owned(),
+                complaints => format!("{complaints} checks are not as they should be"),
+            },
         };
         Self {
             headline,

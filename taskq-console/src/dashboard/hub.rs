@@ -2,10 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use taskq_core::{Connection, TaskId};
 use tokio::{
     sync::{Notify, watch},
@@ -26,6 +30,8 @@ pub(super) struct Hub {
     status: Option<Arc<dyn StatusBoard>>,
     pulses: watch::Sender<Arc<Pulse>>,
     closing: watch::Sender<bool>,
+    /// Looks that were begun so far.
+    begun: AtomicU64,
     /// Somebody waits for the next look.
     hurry: Notify,
     crowd: Mutex<Crowd>,
@@ -49,11 +55,13 @@ impl Hub {
     pub(super) fn new(connection: Connection, status: Option<Arc<dyn StatusBoard>>) -> Arc<Self> {
         let crowd = Mutex::new(Crowd { looker: Some(Looker::default()), ..Crowd::default() });
         let (pulses, closing) = (watch::Sender::new(Arc::default()), watch::Sender::new(false));
-        Arc::new(Self { connection, status, pulses, closing, hurry: Notify::new(), crowd })
+        Arc::new(Self { connection, status, pulses, closing, begun: AtomicU64::new(0), hurry: Notify::new(), crowd })
     }
 
     /// Begins to watch, and one single task too if there is room for it.
     pub(super) fn watch(self: &Arc<Self>, task: Option<TaskId>) -> Watch {
+        // Before the loop is started, whose first look is fresh for whoever it is started for.
+        let begun_before = self.begun.load(Ordering::SeqCst);
         let mut crowd = self.crowd();
         crowd.watchers += 1;
         let has_room = |id: &TaskId| crowd.tasks.contains_key(id) || crowd.tasks.len() < limits::WATCHED_TASKS;
@@ -67,14 +75,14 @@ impl Hub {
             let looker = crowd.looker.take().unwrap_or_default();
             crowd.looking = Some(self.connection.clock().spawn("dashboard", hub.look_on(looker)));
         }
-        Watch { hub: Arc::clone(self), pulses: self.pulses.subscribe(), task }
+        Watch { hub: Arc::clone(self), pulses: self.pulses.subscribe(), begun_before, task }
     }
 
     /// What was seen last, if anybody has watched since not long ago.
     pub(super) fn last(&self) -> Option<Arc<Pulse>> {
         let last = Arc::clone(&self.pulses.borrow());
         let age = self.connection.clock().monotonic().saturating_sub(last.began);
-        (last.began > Duration::ZERO && age < limits::REMEMBERED && last.trouble.is_none()).then_some(last)
+        (last.number > 0 && age < limits::REMEMBERED && last.trouble.is_none()).then_some(last)
     }
 
     /// Ends the loop and every stream.
@@ -96,7 +104,10 @@ impl Hub {
         let clock = self.connection.clock().clone();
         let mut closing = self.closing.subscribe();
         loop {
-            let began = clock.monotonic();
+            // This look is for all who are in a hurry by now. Taken back before the look counts as begun: whoever comes in
+            // between asks for another one in vain, and nobody waits in vain.
+            let _ = self.hurry.notified().now_or_never();
+            let (began, number) = (clock.monotonic(), self.begun.fetch_add(1, Ordering::SeqCst) + 1);
             let watched = self.crowd().tasks.keys().cloned().collect();
             let look = looker.look(&self.connection, self.status.as_ref(), watched);
             let seen = match clock.timeout(limits::CALL, look).await {
@@ -104,15 +115,15 @@ impl Hub {
                 Ok(Err(error)) => self.in_trouble(error.to_string()),
                 Err(_) => self.in_trouble(format!("it has not answered within {} seconds", limits::CALL.as_secs())),
             };
-            self.pulses.send_replace(Arc::new(Pulse { began, ..seen }));
+            self.pulses.send_replace(Arc::new(Pulse { number, began, ..seen }));
             let took = clock.monotonic().saturating_sub(began);
             let pause = (took * limits::LOOK_SHARE).clamp(limits::LOOK_PAUSE, limits::LOOK_PAUSE_MOST);
             let wait = async {
                 // However many wait for a page, the broker has time between two looks.
-                clock.sleep(took.min(limits::LOOK_BREATH)).await;
-                let rest = pause.saturating_sub(limits::LOOK_BREATH);
+                let breath = took.min(limits::LOOK_BREATH);
+                clock.sleep(breath).await;
                 // Whether the time was over or somebody came is the same now.
-                let _ = clock.timeout(rest, self.hurry.notified()).await;
+                let _ = clock.timeout(pause.saturating_sub(breath), self.hurry.notified()).await;
             };
             tokio::select! {
                 biased;
@@ -147,16 +158,18 @@ impl Hub {
 pub(super) struct Watch {
     hub: Arc<Hub>,
     pulses: watch::Receiver<Arc<Pulse>>,
+    /// Looks that were begun before it.
+    begun_before: u64,
     task: Option<TaskId>,
 }
 
 impl Watch {
-    /// What a look sees that begins after this call: whatever the same person has just done is in it.
+    /// What a look sees that begins after this watch: whatever the same person has just done is in it.
     pub(super) async fn fresh(mut self) -> Result<Arc<Pulse>, PageError> {
         let clock = self.hub.connection.clock().clone();
-        let since = clock.monotonic();
         self.hub.hurry.notify_one();
-        let seen = clock.timeout(limits::CALL * 2, self.pulses.wait_for(|pulse| pulse.began >= since)).await;
+        let seen =
+            clock.timeout(limits::CALL * 2, self.pulses.wait_for(|pulse| pulse.number > self.begun_before)).await;
         let pulse = match seen {
             Ok(Ok(pulse)) if !*self.hub.closing.borrow() => Arc::clone(&pulse),
             _ => return Err(PageError::Closing),

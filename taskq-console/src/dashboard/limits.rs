@@ -18,7 +18,7 @@ pub(super) const LOOK_PAUSE_MOST: Duration = Duration::from_secs(5);
 /// The dashboard looks on for so long after the last browser has gone: one that goes from page to page leaves no gap.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 
-/// How long one broker call of a page may take, and a page may wait for a look.
+/// How long one broker call of a page may take, and a look. A page waits for two: the one under way, and its own.
 pub(super) const CALL: Duration = Duration::from_secs(3);
 
 /// How long a whole request may take, streams excepted.

@@ -33,7 +33,7 @@ struct LoginPage {
 
 impl LoginPage {
     fn new(shared: &Shared, base: Base) -> Self {
-        let title = shared.options.title.clone().unwrap_or_else(|| "taskq".to_owned());
+        let title = shared.options.shown_title().to_owned();
         Self { base, assets: super::assets::version(), title, name: String::new(), error: None }
     }
 }

@@ -119,6 +119,7 @@ impl Options {
     }
 
     /// Where the dashboard is for browsers, such as `/tasks`, if a proxy takes that off. A router that is nested knows it.
+    /// [`check_address`](Self::check_address) refuses what is no such path.
     #[must_use]
     pub fn base(self, path: impl Into<String>) -> Self {
         Self { base: Some(path.into().trim_end_matches('/').to_owned()), ..self }
@@ -128,6 +129,11 @@ impl Options {
     #[must_use]
     pub fn title(self, title: impl Into<String>) -> Self {
         Self { title: Some(title.into()), ..self }
+    }
+
+    /// What it is called, also if nobody has said so.
+    pub(super) fn shown_title(&self) -> &str {
+        self.title.as_deref().unwrap_or("taskq")
     }
 
     /// Where a trace is shown: a URL with `{trace_id}` in it.
@@ -163,7 +169,8 @@ impl Options {
         !matches!(self.access, Access::Loopback)
     }
 
-    /// Refuses to listen where others could reach a dashboard that asks nobody who they are.
+    /// Refuses to listen where others could reach a dashboard that asks nobody who they are, and to be where no browser finds
+    /// it: links, redirects and the cookie's path all begin with the [`base`](Self::base).
     ///
     /// ```
     /// use taskq_console::dashboard::Options;
@@ -176,6 +183,10 @@ impl Options {
     /// # Errors
     /// [`ErrorKind::Config`] with the cure.
     pub fn check_address(&self, address: &std::net::SocketAddr) -> Result<()> {
+        if let Some(base) = self.base.as_deref().filter(|base| !is_base(base)) {
+            let cure = "use the path by which browsers reach it, with a slash at its beginning, as /tasks";
+            return Err(refused("base", format!("\"{}\"", base.escape_debug()), cure));
+        }
         match address.ip().to_canonical().is_loopback() || self.authenticates() {
             true => Ok(()),
             false => {
@@ -184,6 +195,13 @@ impl Options {
             }
         }
     }
+}
+
+/// Whether a page can be behind it: a path, and neither another host's address nor the end of a cookie's path.
+fn is_base(base: &str) -> bool {
+    let is_path = base.starts_with('/') && !base.starts_with("//");
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"#;<>?\\".contains(&byte);
+    base.is_empty() || is_path && base.bytes().all(is_plain)
 }
 
 impl fmt::Debug for Options {
@@ -238,4 +256,33 @@ impl ProxyIdentity {
 
 pub(super) fn refused(what: &'static str, value: impl fmt::Display, cure: &str) -> Error {
     Error::new(ErrorKind::Config, "set up the dashboard's", format!("{what} {value}")).because(cure.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_that_is_no_path_is_refused_with_the_cure() {
+        let check = |base: &str| {
+            Options::new().base(base).check_address(&([127, 0, 0, 1], 8080).into()).map_err(|error| error.to_string())
+        };
+        for good in ["", "/", "/tasks", "/tasks/", "/a/b%20c"] {
+            assert_eq!(check(good), Ok(()), "{good:?}");
+        }
+        for wrong in [
+            "tasks",
+            "tasks/",
+            "//elsewhere.example",
+            "https://a.example/tasks",
+            "/a b",
+            "/a;b",
+            "/a?b",
+            "/\r\nx",
+            "/é",
+        ] {
+            let error = check(wrong).expect_err(wrong);
+            assert!(error.contains("/tasks") && error.contains("base"), "{error}");
+        }
+    }
 }

@@ -37,8 +37,7 @@ struct Overview {
     more_queues: usize,
     workers: Vec<WorkerLine>,
     more_workers: usize,
-    leader: String,
-    has_leader: bool,
+    leader: Option<String>,
 }
 
 /// A number with its name.
@@ -115,19 +114,13 @@ impl Overview {
         let (shown, now) = (limits::SHORT_ROWS, pulse.now);
         let mut workers: Vec<_> = pulse.members.iter().collect();
         workers.sort_by_key(|row| std::cmp::Reverse(row.report.as_ref().map_or(0, |report| report.running_count)));
-        let leader = match (&pulse.leader, pulse.leading()) {
-            (None, _) => "nobody leads".to_owned(),
-            (Some(_), Some(member)) => format!("{} leads", member.name()),
-            (Some(incumbent), None) => format!("{:.8} leads", incumbent.candidate.to_string()),
-        };
         Self {
             figures,
-            more_queues: queues.len().saturating_sub(shown) + pulse.uncounted.len(),
+            more_queues: queues.len().saturating_sub(shown) + pulse.unreadable.len() + pulse.uncounted.len(),
             queues: queues.into_iter().take(shown).map(|row| QueueLine::of(row, now)).collect(),
             more_workers: workers.len().saturating_sub(shown),
             workers: workers.into_iter().take(shown).map(|row| WorkerLine::of(row, now)).collect(),
-            leader,
-            has_leader: pulse.leader.is_some(),
+            leader: pulse.leaders_name(),
             pulse,
         }
     }

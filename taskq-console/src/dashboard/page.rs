@@ -100,7 +100,7 @@ impl Frame {
         let pulse = pulse.or(last.as_deref());
         Self {
             base: asker.base.clone(),
-            title: options.title.clone().unwrap_or_else(|| "taskq".to_owned()),
+            title: options.shown_title().to_owned(),
             section,
             who: asker.visitor.name.clone(),
             role: asker.visitor.role,
@@ -263,8 +263,7 @@ pub(super) async fn shown(
 
 /// A refusal, for whomever.
 pub(super) fn trouble(shared: &Shared, base: &Base, status: StatusCode, why: &str) -> Response {
-    let title = shared.options.title.as_deref().unwrap_or("taskq");
-    let page = TroublePage { base, assets: super::assets::version(), title, why };
+    let page = TroublePage { base, assets: super::assets::version(), title: shared.options.shown_title(), why };
     (status, html(&page)).into_response()
 }
 

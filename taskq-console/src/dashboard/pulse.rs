@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use taskq_core::{
     Connection, Counts, Incumbent, MemberId, QueueName, QueueView, Result, TaskId, Timestamp, fleet::MemberKind,
 };
 
-use crate::roll;
+use crate::roll::{self, Listed};
 
 use super::{
     chart::{Chart, History, Point},
@@ -25,11 +25,15 @@ use super::{
 /// What a look saw.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pulse {
+    /// Which look it was, counted from one: zero is what is known before the first.
+    pub(super) number: u64,
     /// When it was begun, in this process's own time.
     pub(super) began: Duration,
     /// The broker's time.
     pub(super) now: Timestamp,
     pub(super) queues: Vec<QueueRow>,
+    /// Queues that cannot be read, and why.
+    pub(super) unreadable: Vec<(QueueName, String)>,
     /// Queues beyond [`limits::QUEUES`], which were not counted.
     pub(super) uncounted: Vec<QueueName>,
     pub(super) members: Vec<MemberRow>,
@@ -69,14 +73,21 @@ impl Pulse {
         self.queues.iter().filter(|row| row.view.paused_at.is_some()).count()
     }
 
+    /// What people call whoever leads.
+    pub(super) fn leaders_name(&self) -> Option<String> {
+        let candidate = self.leader.as_ref()?.candidate;
+        Some(self.leading().map_or_else(|| format!("{:.8}", candidate.to_string()), MemberRow::name))
+    }
+
     /// Who leads, if it reports too.
-    pub(super) fn leading(&self) -> Option<&MemberRow> {
+    fn leading(&self) -> Option<&MemberRow> {
         self.member(MemberId::from(self.leader.as_ref()?.candidate))
     }
 
-    /// Every queue's name.
+    /// Every queue's name. Those that can be read come first.
     pub(super) fn names(&self) -> impl Iterator<Item = &QueueName> {
-        self.queues.iter().map(|row| &row.name).chain(&self.uncounted)
+        let unreadable = self.unreadable.iter().map(|(name, _)| name);
+        self.queues.iter().map(|row| &row.name).chain(unreadable).chain(&self.uncounted)
     }
 
     /// What of health is not as it should be.
@@ -103,58 +114,30 @@ impl Looker {
         board: Option<&Arc<dyn StatusBoard>>,
         watched: Vec<TaskId>,
     ) -> Result<Pulse> {
-        let clock = connection.clock();
         let now = connection.broker().now().await?;
         let mut names = connection.inspect().queues().await?;
         names.sort();
         let uncounted = names.split_off(names.len().min(limits::QUEUES));
-        let views: Vec<(QueueName, QueueView)> =
-            stream::iter(names)
-                .map(|name| async move {
-                    Ok::<_, taskq_core::Error>((name.clone(), connection.inspect().queue(&name).await?))
-                })
-                .buffered(limits::CALLS_AT_ONCE)
-                .try_collect()
-                .await?;
-        let mut roll = roll::call(connection).await?;
-        roll.truncate(limits::MEMBERS);
-        // They are many and long; only the answers about single tasks need them whole.
-        let whole = if watched.is_empty() { Vec::new() } else { roll.clone() };
-        let (mut members, figures): (Vec<_>, Vec<_>) = roll.into_iter().map(MemberRow::read).unzip();
+        let (views, unreadable) = readable(views(connection, names).await)?;
+        let roll = roll::call_first(connection, limits::MEMBERS).await?;
         let leader = connection.leader().incumbent().await?;
-        for (member, figures) in members.iter().zip(figures) {
-            if let Some(figures) = figures {
-                self.rates.note(member.id, member.seen_at, figures);
-            }
-        }
-        self.rates.keep(&members.iter().map(|member| member.id).collect::<HashSet<_>>());
-        let mut flows = self.rates.at(now);
-        members.iter_mut().for_each(|member| member.flow = flows.members.remove(&member.id));
-        let mut flows = flows.queues;
+        let tasks = tasks(connection, watched, &roll, now).await?;
+        self.look_at_status(connection, board).await?;
+        let (members, mut flows) = self.members(roll, now);
         let queues: Vec<_> = views.into_iter().map(|(name, view)| row(name, view, &mut flows)).collect();
         let total = total(&queues);
         let mut flow = Flow::default();
         queues.iter().for_each(|row| flow.add(&row.flow));
         flows.values().for_each(|rest| flow.add(rest));
         self.history.note(now, point(&total, &flow));
-        let mut tasks = HashMap::new();
-        for id in watched {
-            if let Some(facts) = gather_among(connection, &id, &whole).await? {
-                tasks.insert(id, Arc::new(facts));
-            }
-        }
-        let due = self.status_at.is_none_or(|at| clock.monotonic().saturating_sub(at) >= limits::SLOW_LOOK);
-        if let (Some(board), true) = (board, due) {
-            let mut rows = board.rows().await?;
-            rows.sort_by(|one, other| one.health.cmp(&other.health).then_with(|| one.name.cmp(&other.name)));
-            rows.truncate(limits::HEALTH_ROWS);
-            (self.status, self.status_at) = (Some(Arc::new(rows)), Some(clock.monotonic()));
-        }
         let history = &self.history;
         Ok(Pulse {
+            // The hub counts looks and knows when each began.
+            number: 0,
             began: Duration::ZERO,
             now,
             queues,
+            unreadable,
             uncounted,
             members,
             leader,
@@ -166,6 +149,77 @@ impl Looker {
             trouble: None,
         })
     }
+
+    /// Who is in the fleet and does what, and what happens in each queue.
+    fn members(&mut self, roll: Vec<Listed>, now: Timestamp) -> (Vec<MemberRow>, BTreeMap<QueueName, Flow>) {
+        let (mut members, figures): (Vec<_>, Vec<_>) = roll.into_iter().map(MemberRow::read).unzip();
+        for (member, figures) in members.iter().zip(figures) {
+            if let Some(figures) = figures {
+                self.rates.note(member.id, member.seen_at, figures);
+            }
+        }
+        self.rates.keep(&members.iter().map(|member| member.id).collect::<HashSet<_>>());
+        let mut flows = self.rates.at(now);
+        members.iter_mut().for_each(|member| member.flow = flows.members.remove(&member.id));
+        (members, flows.queues)
+    }
+
+    /// Looks at health, if that is due: it changes slowly.
+    async fn look_at_status(&mut self, connection: &Connection, board: Option<&Arc<dyn StatusBoard>>) -> Result<()> {
+        let now = connection.clock().monotonic();
+        let is_due = self.status_at.is_none_or(|at| now.saturating_sub(at) >= limits::SLOW_LOOK);
+        if let (Some(board), true) = (board, is_due) {
+            let mut rows = board.rows().await?;
+            rows.sort_by(|one, other| one.health.cmp(&other.health).then_with(|| one.name.cmp(&other.name)));
+            rows.truncate(limits::HEALTH_ROWS);
+            (self.status, self.status_at) = (Some(Arc::new(rows)), Some(now));
+        }
+        Ok(())
+    }
+}
+
+/// What each queue is like, or why that is not told.
+async fn views(connection: &Connection, names: Vec<QueueName>) -> Vec<(QueueName, Result<QueueView>)> {
+    let view = |name: QueueName| async move {
+        let view = connection.inspect().queue(&name).await;
+        (name, view)
+    };
+    stream::iter(names).map(view).buffered(limits::CALLS_AT_ONCE).collect().await
+}
+
+type Readable = (Vec<(QueueName, QueueView)>, Vec<(QueueName, String)>);
+
+/// The queues that can be read, and why others cannot. Somebody else's key in the place of one of ours must not hide all
+/// other queues; while the broker itself is away, there is no look at all.
+fn readable(views: Vec<(QueueName, Result<QueueView>)>) -> Result<Readable> {
+    let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+    for (name, view) in views {
+        match view {
+            Ok(view) => readable.push((name, view)),
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => unreadable.push((name, error.to_string())),
+        }
+    }
+    Ok((readable, unreadable))
+}
+
+/// What is known of the tasks that somebody watches. One that cannot be read stays on its page as it was.
+async fn tasks(
+    connection: &Connection,
+    watched: Vec<TaskId>,
+    roll: &[Listed],
+    now: Timestamp,
+) -> Result<HashMap<TaskId, Arc<Facts>>> {
+    let mut tasks = HashMap::new();
+    for id in watched {
+        match gather_among(connection, &id, roll, now).await {
+            Ok(Some(facts)) => drop(tasks.insert(id, Arc::new(facts))),
+            Ok(None) => {}
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => tracing::debug!(%id, %error, "a task that somebody watches cannot be read"),
+        }
+    }
+    Ok(tasks)
 }
 
 fn row(name: QueueName, view: QueueView, flows: &mut BTreeMap<QueueName, Flow>) -> QueueRow {
@@ -196,5 +250,32 @@ fn point(total: &Counts, flow: &Flow) -> Point {
         run_median: seconds(flow.run.quantile(0.5)),
         run_slow: seconds(flow.run.quantile(0.95)),
         wait_slow: seconds(flow.wait.quantile(0.95)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use taskq_core::{Error, ErrorKind};
+
+    use super::*;
+
+    fn seen(kind: ErrorKind) -> Result<Readable> {
+        let name = |name| QueueName::new(name).expect("valid");
+        let wrong = Error::new(kind, "look at", "b").because("WRONGTYPE");
+        readable(vec![
+            (name("a"), Ok(QueueView::default())),
+            (name("b"), Err(wrong)),
+            (name("c"), Ok(QueueView::default())),
+        ])
+    }
+
+    #[test]
+    fn a_queue_that_cannot_be_read_hides_no_other_and_a_broker_that_is_away_hides_all() {
+        for kind in [ErrorKind::Internal, ErrorKind::Refused, ErrorKind::Layout] {
+            let (readable, unreadable) = seen(kind).expect("two can be read");
+            assert_eq!(readable.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+            assert!(unreadable[0].0.as_str() == "b" && unreadable[0].1.contains("WRONGTYPE"), "{unreadable:?}");
+        }
+        assert!(seen(ErrorKind::Unavailable).is_err());
     }
 }

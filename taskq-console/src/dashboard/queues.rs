@@ -85,13 +85,17 @@ struct QueuesPart<'a> {
 
 struct Queues {
     queues: Vec<QueueLine>,
+    /// Names, and why they cannot be read.
+    unreadable: Vec<(String, String)>,
     uncounted: Vec<(String, String)>,
 }
 
 impl Queues {
     fn of(pulse: &Pulse) -> Self {
+        let unreadable = pulse.unreadable.iter().map(|(name, why)| (name.to_string(), why.clone())).collect();
         let uncounted = pulse.uncounted.iter().map(|name| (name.to_string(), encoded(name.as_str()))).collect();
-        Self { queues: pulse.queues.iter().map(|row| QueueLine::of(row, pulse.now)).collect(), uncounted }
+        let queues = pulse.queues.iter().map(|row| QueueLine::of(row, pulse.now)).collect();
+        Self { queues, unreadable, uncounted }
     }
 }
 
@@ -156,13 +160,14 @@ impl Queue {
     }
 }
 
-/// The queue that the address names, counted even if there are too many to count all.
+/// The queue that the address names, counted even if there are too many to count all. If it cannot be read, that
+/// is told anew.
 async fn found(shared: &Arc<Shared>, pulse: &Pulse, name: &str) -> Result<QueueRow, PageError> {
     let name = QueueName::new(name)?;
     if let Some(row) = pulse.queue(&name) {
         return Ok(row.clone());
     }
-    if !pulse.uncounted.contains(&name) {
+    if !pulse.names().any(|known| *known == name) {
         return Err(PageError::Missing(format!("There is no queue \"{name}\".")));
     }
     let view = shared.ask(shared.connection.inspect().queue(&name)).await?;
@@ -185,4 +190,34 @@ pub(super) async fn queue(State(shared): State<Arc<Shared>>, asker: Asker) -> Re
 pub(super) fn queue_part(frame: &Frame, pulse: &Pulse, name: &str) -> askama::Result<Option<String>> {
     let row = QueueName::new(name).ok().and_then(|name| pulse.queue(&name));
     row.map(|row| QueuePart { frame, view: Queue::of(pulse, row) }.render()).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use taskq_core::{Clock, broker::memory};
+
+    use super::{
+        super::{
+            Dashboard,
+            fields::Fields,
+            options::{Options, Role},
+            page::Base,
+            visitor::Visitor,
+        },
+        *,
+    };
+
+    #[test]
+    fn a_queue_that_cannot_be_read_is_shown_with_the_reason() {
+        let dashboard = Dashboard::new(memory::connect(Clock::system()), Options::new());
+        let visitor = Visitor { name: None, role: Role::Viewer, key: String::new(), has_session: false };
+        let asker = Asker { base: Base::default(), visitor, query: Fields::default(), here: String::new() };
+        let frame = Frame::new(&dashboard.0, &asker, "queues", None);
+        let unreadable = vec![(QueueName::new("mail").expect("valid"), "look at mail: WRONGTYPE <b>".to_owned())];
+        let pulse = Pulse { unreadable, ..Pulse::default() };
+        assert_eq!(pulse.names().count(), 1);
+        let page = queues_part(&frame, &pulse).expect("written");
+        assert!(page.contains("<dt>mail</dt>") && page.contains("WRONGTYPE &#60;b&#62;"), "{page}");
+        assert!(!page.contains("No task was ever enqueued"), "{page}");
+    }
 }

@@ -98,10 +98,7 @@ pub(super) async fn schedules(State(shared): State<Arc<Shared>>, asker: Asker) -
         let last = rows.last().filter(|_| rows.len() >= limits::PAGE_ROWS).map(|row| &row.id);
         let next = last
             .map(|id| format!("after_queue={}&after_name={}", encoded(id.queue.as_str()), encoded(id.name.as_str())));
-        let leader = pulse.leader.as_ref().map(|incumbent| match pulse.leading() {
-            Some(member) => member.name(),
-            None => format!("{:.8}", incumbent.candidate.to_string()),
-        });
+        let leader = pulse.leaders_name();
         let frame = Frame::new(&shared, &asker, "schedules", Some(&pulse));
         let rows = rows.iter().map(|row| ScheduleLine::of(row, pulse.now)).collect();
         Ok(html(&SchedulesPage { frame, rows, leader, next, is_first: after.is_none() }))

@@ -18,7 +18,7 @@ use super::{
     page::{Asker, Frame, PageError, html, shown},
     row::is_encrypted,
 };
-use crate::words::{instant, length, machine_instant, preview, relative};
+use crate::words::{instant, length, machine_instant, preview, relative, time_of_day};
 
 #[derive(Template)]
 #[template(path = "task.html")]
@@ -124,7 +124,7 @@ impl Task {
 
 fn log_row(line: &taskq_core::LogLine) -> LogRow {
     LogRow {
-        when: instant(line.at)[11..].to_owned(),
+        when: time_of_day(line.at),
         exactly: machine_instant(line.at),
         attempt: line.attempt,
         level: line.level.as_str(),

@@ -1,6 +1,6 @@
 //! What browsers are told while they watch, and that nobody asks the broker while nobody does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::{
     body::{Body, BodyDataStream},
@@ -8,26 +8,30 @@ use axum::{
     http::{Method, StatusCode},
 };
 use futures_util::StreamExt;
-use taskq_console::dashboard::Options;
 use tower::ServiceExt;
 
-use crate::stage::{Stage, encoded, enqueue_many, queue, request};
+use crate::stage::{Stage, Time, encoded, enqueue_many, queue, request};
 
 /// A browser that watches.
 struct Browser {
     body: BodyDataStream,
     read: String,
+    time: Time,
 }
 
 impl Browser {
     async fn watching(stage: &Stage, path: &str) -> Self {
         let (status, body) = open(stage, path).await;
         assert_eq!(status, StatusCode::OK);
-        Self { body: body.into_data_stream(), read: String::new() }
+        Self { body: body.into_data_stream(), read: String::new(), time: stage.time.clone() }
     }
 
     /// What is told next.
     async fn event(&mut self) -> Option<String> {
+        self.time.clone().run(self.read_event()).await
+    }
+
+    async fn read_event(&mut self) -> Option<String> {
         loop {
             if let Some((event, rest)) = self.read.split_once("\n\n") {
                 let (event, rest) = (event.to_owned(), rest.to_owned());
@@ -44,10 +48,12 @@ impl Browser {
 
     /// Waits for words, and says how long that took.
     async fn hears(&mut self, words: &str) -> Duration {
-        let began = Instant::now();
-        let heard = async { while !self.event().await.expect("goes on").contains(words) {} };
-        tokio::time::timeout(Duration::from_secs(10), heard).await.unwrap_or_else(|_| panic!("never heard {words:?}"));
-        began.elapsed()
+        let time = self.time.clone();
+        let began = time.clock.monotonic();
+        let heard = async { while !self.read_event().await.expect("goes on").contains(words) {} };
+        let heard = time.run(time.clock.timeout(Duration::from_secs(10), heard)).await;
+        heard.unwrap_or_else(|_| panic!("never heard {words:?}"));
+        time.clock.monotonic() - began
     }
 }
 
@@ -72,31 +78,20 @@ async fn figures_follow_a_load_within_one_second() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn throughput_follows_what_workers_report() {
-    let stage = Stage::operator();
+    let stage = Stage::simulated();
     stage.fill("plain").await;
     let mut browser = Browser::watching(&stage, "/live?page=overview").await;
     browser.event().await.expect("a look");
-    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    stage.time.pass(Duration::from_secs(1)).await;
     stage.report("plain", 100).await;
-    let report = Instant::now();
-    loop {
-        let event = browser.event().await.expect("goes on");
-        let value =
-            event.split("Throughput</span><span class=\"value\">").nth(1).and_then(|rest| rest.split('/').next());
-        let rate: f64 = value.expect("a figure").parse().expect("a number");
-        if rate > 0.0 {
-            assert!((50.0..130.0).contains(&rate), "{rate}");
-            break;
-        }
-        assert!(report.elapsed() < Duration::from_secs(1));
-    }
+    assert!(browser.hears("Throughput</span><span class=\"value\">100/s<").await < Duration::from_secs(1));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_task_that_somebody_watches_is_told_when_it_changes() {
-    let stage = Stage::operator();
+    let stage = Stage::simulated();
     let tasks = stage.fill("plain").await;
     let path = format!("/live?page=task&of={}", encoded(&tasks[0].to_string()));
     let mut browser = Browser::watching(&stage, &path).await;
@@ -105,15 +100,14 @@ async fn a_task_that_somebody_watches_is_told_when_it_changes() {
     assert!(browser.hears("badge is-ready").await < Duration::from_secs(1));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn every_live_page_is_told_and_a_wrong_one_ends_nothing() {
-    let stage = Stage::operator();
+    let stage = Stage::simulated();
     stage.fill("plain").await;
     let worker = format!("page=worker&of={}", stage.worker);
     for page in ["page=overview", "page=queues", "page=queue&of=mail", "page=workers", &worker, "page=health"] {
         let mut browser = Browser::watching(&stage, &format!("/live?{page}")).await;
-        let event = tokio::time::timeout(Duration::from_secs(5), browser.event()).await.expect("in time");
-        assert!(event.expect("an event").starts_with("data: "), "{page}");
+        assert!(browser.event().await.expect("an event").starts_with("data: "), "{page}");
     }
     for page in ["page=queue&of=none", "page=nothing", "", "page=task&of=x"] {
         let (status, _) = open(&stage, &format!("/live?{page}")).await;
@@ -121,9 +115,9 @@ async fn every_live_page_is_told_and_a_wrong_one_ends_nothing() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn streams_are_bounded_and_end_when_the_dashboard_closes() {
-    let stage = Stage::operator();
+    let stage = Stage::simulated();
     let mut browsers = Vec::new();
     for _ in 0..64 {
         browsers.push(Browser::watching(&stage, "/live?page=overview").await);
@@ -133,13 +127,12 @@ async fn streams_are_bounded_and_end_when_the_dashboard_closes() {
     let mut last = Browser::watching(&stage, "/live?page=overview").await;
     last.event().await.expect("a look");
     stage.dashboard.close().await;
-    let end = async { while last.event().await.is_some() {} };
-    tokio::time::timeout(Duration::from_secs(5), end).await.expect("the stream ends");
+    while last.event().await.is_some() {}
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn however_many_watch_one_looks_and_when_nobody_watches_nobody_looks() {
-    let stage = Stage::new(Options::new());
+    let stage = Stage::simulated();
     let looks = || stage.way.looks();
     let mut browsers = Vec::new();
     for _ in 0..20 {
@@ -148,22 +141,22 @@ async fn however_many_watch_one_looks_and_when_nobody_watches_nobody_looks() {
     for browser in &mut browsers {
         browser.event().await.expect("a look");
     }
-    let (before, began) = (looks(), Instant::now());
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let most = began.elapsed().as_millis() as u64 / 400 + 2;
-    assert!((1..=most).contains(&(looks() - before)), "{} looks for twenty browsers", looks() - before);
+    assert_eq!(looks(), 1, "the first look is for all");
+    stage.time.pass(Duration::from_secs(4)).await;
+    assert_eq!(looks(), 1 + 10, "one each 0.4 seconds");
     drop(browsers);
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    stage.time.pass(Duration::from_secs(4)).await;
     let after = looks();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(after, 11 + 4, "it goes on for two seconds");
+    stage.time.pass(Duration::from_secs(3_600)).await;
     assert_eq!(looks(), after, "nobody watches");
     stage.get("/").await;
-    assert!(looks() > after, "somebody came");
+    assert_eq!(looks(), after + 1, "somebody came");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn while_the_broker_is_away_browsers_are_told_and_then_the_page_goes_on() {
-    let stage = Stage::operator();
+    let stage = Stage::simulated();
     stage.fill("plain").await;
     let mut browser = Browser::watching(&stage, "/live?page=overview").await;
     browser.event().await.expect("a look");

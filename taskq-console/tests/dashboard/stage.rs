@@ -1,8 +1,12 @@
 //! A dashboard over a broker in memory that has some of everything, and a browser that is no more than requests.
 
 use std::{
+    future::Future,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,14 +24,49 @@ use taskq_core::{
     Clock, Connection, DeadReason, EntryId, EntryName, Invocation, LogLevel, LogLine, MemberId, QueueName, Result,
     TaskError, TaskId, TaskKey, Timestamp, WorkerId,
     broker::{Ending, Settlement, memory},
+    clock::Simulation,
     id::{BatchId, ClaimNumber, Owner},
 };
 use tower::ServiceExt;
 
 use crate::way::Way;
 
+/// The time in which everything on a stage lives.
+#[derive(Clone)]
+pub(crate) struct Time {
+    pub(crate) clock: Clock,
+    simulation: Option<Simulation>,
+}
+
+impl Time {
+    /// That of the machine.
+    fn real() -> Self {
+        Self { clock: Clock::system(), simulation: None }
+    }
+
+    /// Time that stands still but for what [`run`](Self::run) and [`pass`](Self::pass) let pass.
+    fn simulated() -> Self {
+        let (clock, simulation) = Clock::simulated(Timestamp::from_millis(1_800_000_000_000));
+        Self { clock, simulation: Some(simulation) }
+    }
+
+    /// The output of a future. It takes as much time as it needs.
+    pub(crate) async fn run<F: Future>(&self, future: F) -> F::Output {
+        match &self.simulation {
+            Some(simulation) => simulation.run(future).await,
+            None => future.await,
+        }
+    }
+
+    /// Lets simulated time pass.
+    pub(crate) async fn pass(&self, duration: Duration) {
+        self.simulation.as_ref().expect("the machine's time passes by itself").advance(duration).await;
+    }
+}
+
 /// A dashboard and what is behind it.
 pub(crate) struct Stage {
+    pub(crate) time: Time,
     pub(crate) connection: Connection,
     pub(crate) dashboard: Dashboard,
     pub(crate) router: Router,
@@ -35,6 +74,7 @@ pub(crate) struct Stage {
     pub(crate) told: Arc<Mutex<Vec<String>>>,
     pub(crate) worker: MemberId,
     pub(crate) owner: Owner,
+    claims: AtomicU64,
 }
 
 /// What came back.
@@ -65,10 +105,19 @@ impl Stage {
 
     /// Schedules and health have this text wherever they have one.
     pub(crate) fn with(options: Options, text: &str) -> Self {
-        let (connection, way) = Way::to(&memory::connect(Clock::system()));
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let timetable = Arc::new(OneSchedule { text: text.to_owned(), told: Arc::clone(&told) });
-        let status = Arc::new(OneCheck(text.to_owned()));
+        Self::living_in(Time::real(), options, text)
+    }
+
+    /// Somebody on this machine who may act, in simulated time.
+    pub(crate) fn simulated() -> Self {
+        Self::living_in(Time::simulated(), Options::new().allow_actions(), "plain")
+    }
+
+    fn living_in(time: Time, options: Options, text: &str) -> Self {
+        let (connection, way) = Way::to(&memory::connect(time.clock.clone()));
+        let (told, clock) = (Arc::new(Mutex::new(Vec::new())), time.clock.clone());
+        let timetable = Arc::new(OneSchedule { text: text.to_owned(), clock, told: Arc::clone(&told) });
+        let status = Arc::new(OneCheck { text: text.to_owned(), clock: time.clock.clone() });
         let dashboard = Dashboard::new(connection.clone(), options.timetable(timetable).status(status));
         let worker = WorkerId::generate();
         Self {
@@ -79,7 +128,14 @@ impl Stage {
             way,
             worker: worker.into(),
             owner: Owner { worker, term: 0 },
+            claims: AtomicU64::new(0),
+            time,
         }
+    }
+
+    /// Each claim has a number of its own: one of the same number would be the same claim.
+    fn claim_number(&self) -> ClaimNumber {
+        ClaimNumber(self.claims.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// Somebody on this machine who may act.
@@ -110,7 +166,7 @@ impl Stage {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        send(&self.router, request).await
+        self.time.run(send(&self.router, request)).await
     }
 
     pub(crate) async fn enqueue(&self, invocation: Invocation<taskq_core::AnyTask>) -> TaskId {
@@ -130,8 +186,7 @@ impl Stage {
     pub(crate) async fn end(&self, ending: impl Fn() -> Ending, error: Option<&str>) -> Vec<TaskId> {
         let (broker, queue) = (self.connection.broker(), queue());
         broker.join(self.owner, &queue, Duration::from_secs(600)).await.expect("joined");
-        let number = ClaimNumber(self.connection.clock().monotonic().as_nanos() as u64);
-        let claimed = broker.claim(self.owner, &queue, 200, number).await.expect("claimed").claimed;
+        let claimed = broker.claim(self.owner, &queue, 200, self.claim_number()).await.expect("claimed").claimed;
         let settlement = |claimed: &taskq_core::broker::Claimed| {
             let mut envelope = (*claimed.envelope).clone();
             if let Some(error) = error {
@@ -160,10 +215,10 @@ impl Stage {
         let result = taskq_core::Payload::encode("encode", &result, 1 << 18).expect("valid");
         let succeeded = self.end(|| Ending::Succeeded(result.clone()), None).await.remove(0);
         let running = self.enqueue(self.task(text)).await;
-        let number = ClaimNumber(self.connection.clock().monotonic().as_nanos() as u64);
-        let claimed = self.connection.broker().claim(self.owner, &queue(), 1, number).await.expect("claimed").claimed;
+        let broker = self.connection.broker();
+        let claimed = broker.claim(self.owner, &queue(), 1, self.claim_number()).await.expect("claimed").claimed;
         let progress = taskq_core::Progress { done: 3, total: 7, text: text.chars().take(60).collect() };
-        let (broker, token) = (self.connection.broker(), claimed[0].token);
+        let token = claimed[0].token;
         broker.report(self.owner, &queue(), &running.key, token, &progress).await.expect("reported");
         let ready = match own_key(text) {
             Some(key) => self.enqueue(self.task(text).id(key)).await,
@@ -259,12 +314,13 @@ fn own_key(text: &str) -> Option<String> {
 #[derive(Debug)]
 struct OneSchedule {
     text: String,
+    clock: Clock,
     told: Arc<Mutex<Vec<String>>>,
 }
 
 impl OneSchedule {
     fn row(&self, fire_times: usize) -> TimetableRow {
-        let (text, now) = (self.text.clone(), Clock::system().now());
+        let (text, now) = (self.text.clone(), self.clock.now());
         TimetableRow {
             id: EntryId { queue: queue(), name: EntryName::new("nightly").expect("valid") },
             schedule: Some(text.clone()),
@@ -311,12 +367,15 @@ impl Timetable for OneSchedule {
 }
 
 #[derive(Debug)]
-struct OneCheck(String);
+struct OneCheck {
+    text: String,
+    clock: Clock,
+}
 
 #[async_trait]
 impl StatusBoard for OneCheck {
     async fn rows(&self) -> Result<Vec<StatusRow>> {
-        let (text, now) = (self.0.clone(), Clock::system().now());
+        let (text, now) = (self.text.clone(), self.clock.now());
         Ok(vec![StatusRow {
             name: text.clone(),
             health: Health::Degraded,
