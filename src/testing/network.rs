@@ -16,8 +16,8 @@ use std::{
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use taskq_core::{
-    Accepted, Author, CancelAnswer, CandidateId, Capabilities, Clock, Connection, Control, Counts, Cursor, DeadLetter,
-    Document, DocumentId, DocumentName, Documents, EntryId, EntryName, Envelope, Error, ErrorKind, EventPage, Events,
+    Accepted, Author, CancelAnswer, CandidateId, Capabilities, Clock, Connection, Control, Counts, Cursor, Document,
+    DocumentId, DocumentName, Documents, EntryId, EntryName, Envelope, Error, ErrorKind, EventPage, Events,
     FencingToken, Finding, Fired, Fleet, Incumbent, Inspect, Leader, LogLine, Logs, Mark, Member, MemberId, PageToken,
     Progress, Purge, PurgeAnswer, QueueName, QueueView, Renewal, Request, Result, Saved, Schedules, Shelf, Snapshot,
     Standing, StoredEntry, TaskId, TaskKey, TaskPage, TaskView, Tick, Timestamp, Version, Written,

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use taskq_core::{
-    Accepted, CancelAnswer, Capabilities, Control, Counts, DeadLetter, Documents, Envelope, ErrorKind, Events, Finding,
-    Fleet, Inspect, Leader, Logs, PageToken, Progress, Purge, PurgeAnswer, QueueName, QueueView, Result, Schedules,
-    Shelf, Snapshot, TaskId, TaskKey, TaskPage, TaskView, Timestamp,
+    Accepted, CancelAnswer, Capabilities, Control, Counts, Documents, Envelope, ErrorKind, Events, Finding, Fleet,
+    Inspect, Leader, Logs, PageToken, Progress, Purge, PurgeAnswer, QueueName, QueueView, Result, Schedules, Shelf,
+    Snapshot, TaskId, TaskKey, TaskPage, TaskView, Timestamp,
     broker::{BeatAnswer, Broker, ClaimAnswer, Claimed, Settled, Settlement, SweepAnswer},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner},
 };

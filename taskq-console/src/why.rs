@@ -129,7 +129,8 @@ fn unknown_task(envelope: &Envelope, queue: &str, roll: &[Listed]) -> Option<Why
     let workers: Vec<_> = roll.iter().filter(serves).filter_map(|listed| listed.report.as_ref()).collect();
     // One that does not tell all that it knows may know it.
     let surely_not = |report: &&Report| {
-        report.task_count == report.tasks.len() as u64 && !report.tasks.iter().any(|task| task == envelope.task.as_str())
+        report.task_count == report.tasks.len() as u64
+            && !report.tasks.iter().any(|task| task == envelope.task.as_str())
     };
     let nobody = !workers.is_empty() && workers.iter().all(surely_not);
     nobody.then(|| {

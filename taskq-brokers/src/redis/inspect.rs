@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use redis::Value;
 use taskq_core::{
-    Broker, Control, Counts, DeadLetter, Error, Finding, Inspect, PageToken, Purge, PurgeAnswer, QueueName, QueueView,
-    Result, Shelf, TaskId, TaskKey, TaskPage, TaskView, Timestamp, limits,
+    Broker, Control, Counts, Error, Finding, Inspect, PageToken, Purge, PurgeAnswer, QueueName, QueueView, Result,
+    Shelf, TaskId, TaskKey, TaskPage, TaskView, Timestamp, limits,
 };
 
 use super::{

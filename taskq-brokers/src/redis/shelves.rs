@@ -2,8 +2,8 @@
 
 use redis::Value;
 use taskq_core::{
-    DeadLetter, PageToken, Progress, QueueName, Result, Shelf, Snapshot, State, TaskId, TaskKey, TaskPage, TaskView,
-    Timestamp, id::Owner, invocation::Expiry, limits,
+    PageToken, Progress, QueueName, Result, Shelf, Snapshot, State, TaskId, TaskKey, TaskPage, TaskView, Timestamp,
+    id::Owner, invocation::Expiry, limits,
 };
 
 use super::{

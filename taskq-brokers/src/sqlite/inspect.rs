@@ -1,19 +1,13 @@
 //! Reads what the file holds, in bounded pages and exact counts. Reading holds nobody up.
 
 use async_trait::async_trait;
-use rusqlite::{OptionalExtension, params};
 use taskq_core::{
-    Counts, DeadLetter, Finding, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView,
-    clock::Timestamp,
+    Counts, Finding, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView,
     error::{ErrorKind, Result},
     id::{QueueName, TaskId, TaskKey},
-    limits,
-    state::DeadReason,
 };
 
-use super::{
-    broker::SqliteBroker, claim::decode, examine::examine, failure::Failure, queue_row::QueueRow, shelves, step::Step,
-};
+use super::{broker::SqliteBroker, examine::examine, failure::Failure, queue_row::QueueRow, shelves, step::Step};
 
 #[async_trait]
 impl Inspect for SqliteBroker {

@@ -36,7 +36,7 @@ use crate::{
     events::{Cursor, Event, EventPage, Events, check_batch},
     fleet::{Fleet, Member, MemberId, Request, check_report},
     id::{BatchId, ClaimNumber, DeliveryToken, Owner, QueueName, TaskId, TaskKey},
-    inspect::{Counts, DeadLetter, Finding, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView},
+    inspect::{Counts, Finding, Inspect, PageToken, QueueView, Shelf, TaskPage, TaskView},
     leader::{CandidateId, FencingToken, Incumbent, Leader, Renewal, Standing},
     limits,
     logs::{LogLine, Logs},
