@@ -139,6 +139,8 @@ async fn run(batch: Arc<Batch>) {
         }
         let turn_is_over = attempt_begun.saturating_sub(begun) >= TURN;
         if turn_is_over || ended.count >= TOGETHER {
+            // An attempt's span ends with its future, and nobody may learn of its end before.
+            drop(attempt.take());
             ended.finish().await;
             // The settler may have kept it waiting, which is no attempt's time.
             attempt_begun = clock.monotonic();
@@ -149,7 +151,6 @@ async fn run(batch: Arc<Batch>) {
             attempt_begun = begun;
         }
     }
-    // The last one's span ends with it, however long the settler takes.
     drop(attempt);
     ended.finish().await;
 }
