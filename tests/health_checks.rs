@@ -6,7 +6,8 @@ use std::{
 };
 
 use taskq::{
-    Connection, DocumentId, Invocation, QueueName, Registration, Scheduler, SchedulerHandle, Worker, WorkerHandle,
+    Connection, DocumentId, EventsMode, Invocation, QueueName, Registration, Scheduler, SchedulerHandle, Subscriber,
+    Told, What, Worker, WorkerHandle,
     config::Config,
     scheduler::{
         alert::Courier,
@@ -105,7 +106,8 @@ async fn listener() -> (u16, tokio::net::TcpListener) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_goes_and_comes_back_is_told_once_each() {
-    let connection = taskq::connect("memory://").await.expect("opens");
+    let connection = taskq::connect("memory://").await.expect("opens").with_events(EventsMode::On);
+    let events = connection.client().events().await.expect("subscribes").kind("health_changed");
     let (port, listening) = listener().await;
     let workers = [worker(&connection, &file(port, 0)).await, worker(&connection, &file(port, 0)).await];
     let scheduler = scheduler(&connection, &file(port, 0)).await;
@@ -129,6 +131,28 @@ async fn a_target_that_goes_and_comes_back_is_told_once_each() {
         worker.ended().await;
     }
     assert_eq!(told(0), 2, "once when it was gone, once when it was back");
+    assert_eq!(
+        turns_of("shop", events, 4).await,
+        ["unknown, healthy", "healthy, degraded", "degraded, unhealthy", "unhealthy, healthy"]
+    );
+}
+
+/// From what to what a check is told to have turned, in the order of time, and that these are all.
+async fn turns_of(name: &str, mut events: Subscriber, count: usize) -> Vec<String> {
+    let mut turns = Vec::new();
+    while turns.len() < count {
+        let told = events.next_within(LONG).await.expect("reads");
+        let Some(Told::Happened(_, event)) = told else { panic!("{told:?} after {turns:?}") };
+        let What::HealthChanged { check, from, to, reason } = event.what else { panic!("{event:?}") };
+        let is_bad = to == "degraded" || to == "unhealthy";
+        let is_told_why = reason.as_deref().is_some_and(|reason| reason.contains("connection refused"));
+        assert_eq!((check.as_str(), is_told_why), (name, is_bad), "{reason:?}");
+        turns.push((event.at, format!("{from}, {to}")));
+    }
+    // Everybody who could tell more has ended, and has published before that.
+    assert_eq!(events.next_within(Duration::ZERO).await.expect("reads"), None);
+    turns.sort();
+    turns.into_iter().map(|(_, turn)| turn).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
