@@ -103,6 +103,24 @@ async fn a_worker_tells_over_http_what_became_of_its_tasks_and_how_its_queues_ar
     assert!(worker.wait_for_exit(LONG).success());
 }
 
+/// Prometheus takes a count that first appears as 1 for one that has always been 1.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_is_told_as_zero_before_it_first_runs() {
+    let folder = TempFolder::new();
+    let (connection, url) = sqlite(&folder).await;
+    let (worker, address) = start(&folder, &url, &["worker"]);
+    let metrics = scrape(&address);
+    for task in ["resize", "fetch", "decode"] {
+        let counts = ["succeeded", "retried", "dead"].map(|outcome| settled(&metrics, task, outcome));
+        assert_eq!(counts, [Some(0.0); 3], "{task}");
+    }
+    let decode = Invocation::named("decode", &serde_json::json!({})).queue("images");
+    connection.client().enqueue(decode).await.expect("enqueues");
+    scrape_until(&address, |metrics| settled(metrics, "decode", "dead") == Some(1.0));
+    worker.terminate();
+    assert!(worker.wait_for_exit(LONG).success());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_autoscaler_reads_how_much_work_a_queue_has() {
     let folder = TempFolder::new();

@@ -249,6 +249,13 @@ impl Figures {
         self.queues.get(queue)
     }
 
+    /// The same without tasks of which nothing was counted yet.
+    #[must_use]
+    pub fn without_idle_tasks(mut self) -> Self {
+        self.queues.values_mut().for_each(|queue| queue.tasks.retain(|_, task| !task.is_nothing()));
+        self
+    }
+
     /// The same without the names of tasks, which a report of many processes can do without: each queue has only
     /// [`OTHER`], with all that its tasks have counted.
     #[must_use]
@@ -366,6 +373,14 @@ mod tests {
         }
         let endless = vec![b' '; limits::MAX_FIGURES + 1];
         assert_eq!(Figures::decode(&endless).expect_err("too long").kind(), ErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn a_report_names_no_task_that_has_counted_nothing() {
+        let mut all = figures(3, &[1]);
+        let queue = all.queues.get_mut("mail").expect("known");
+        queue.tasks.insert("never".parse().expect("valid"), TaskFigures::default());
+        assert_eq!(all.without_idle_tasks(), figures(3, &[1]));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use taskq_core::{
     limits,
 };
 
-use crate::registry::{Registry, TaskNumber};
+use crate::registry::{Known, Registry, TaskNumber};
 
 /// What a worker counts, by queue.
 #[derive(Debug)]
@@ -103,12 +103,20 @@ pub(crate) struct Note {
 }
 
 impl Meter {
+    /// Tasks are counted from the start in the queue that they declare: to whoever asks again and again how far a count has
+    /// risen, one that first appears as 1 has not.
     pub(crate) fn new<'a>(queues: impl Iterator<Item = &'a QueueName>, registry: &Registry) -> Self {
-        let counted = registry.names().take(limits::MAX_COUNTED_TASKS);
-        let names: Arc<[TaskName]> =
-            counted.map(|name| TaskName::new(name).expect("was checked when the worker started")).collect();
-        let queues = queues.map(|queue| (queue.clone(), Arc::new(QueueMeter::new(Arc::clone(&names)))));
-        Self { queues: queues.collect() }
+        let counted: Vec<_> = registry.tasks().take(limits::MAX_COUNTED_TASKS).collect();
+        let name = |task: &&Known| TaskName::new(task.registration.name).expect("was checked when the worker started");
+        let names: Arc<[TaskName]> = counted.iter().map(name).collect();
+        let meter_of = |queue: &QueueName| {
+            let meter = QueueMeter::new(Arc::clone(&names));
+            for (place, _) in meter.tasks.iter().zip(&counted).filter(|(_, task)| task.queue() == queue.as_str()) {
+                place.get_or_init(Box::default);
+            }
+            (queue.clone(), Arc::new(meter))
+        };
+        Self { queues: queues.map(meter_of).collect() }
     }
 
     /// Where this queue is counted: one that the worker serves.

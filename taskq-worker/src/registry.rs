@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
 };
 
-use taskq_core::{Error, ErrorKind, Registration, Result, TaskName, invocation::TaskOptions, task::AppType};
+use taskq_core::{Error, ErrorKind, Registration, Result, TaskName, invocation::TaskOptions, limits, task::AppType};
 
 /// The tasks of a worker, by name and by number.
 #[derive(Debug)]
@@ -26,6 +26,13 @@ pub(crate) struct Known {
     pub(crate) options: TaskOptions,
 }
 
+impl Known {
+    /// The queue that it goes to unless the caller says otherwise.
+    pub(crate) fn queue(&self) -> &str {
+        self.options.queue.as_deref().unwrap_or(limits::DEFAULT_QUEUE)
+    }
+}
+
 impl Registry {
     /// The task of this name, if the worker knows it.
     pub(crate) fn number_of(&self, name: &str) -> Option<TaskNumber> {
@@ -41,9 +48,9 @@ impl Registry {
         self.tasks.len()
     }
 
-    /// The names, in the order of their numbers.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.tasks.iter().map(|known| known.registration.name)
+    /// All, in the order of their numbers.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = &Known> {
+        self.tasks.iter()
     }
 }
 

@@ -24,7 +24,12 @@ pub(crate) async fn run(shared: Arc<Shared>, connection: &Connection) {
     let always = Report {
         lanes: shared.lanes.iter().map(|lane| lane_report(lane)).collect(),
         task_count: shared.registry.len() as u64,
-        tasks: shared.registry.names().take(limits::REPORTED_TASKS).map(str::to_owned).collect(),
+        tasks: shared
+            .registry
+            .tasks()
+            .take(limits::REPORTED_TASKS)
+            .map(|task| task.registration.name.to_owned())
+            .collect(),
         ..Report::of_this_process(MemberKind::Worker, shared.clock.now())
     };
     let told = Told { always, shared: Arc::clone(&shared) };
@@ -51,7 +56,7 @@ impl Reporting for Told {
             },
             running,
             running_count,
-            figures: shared.figures(),
+            figures: shared.figures().without_idle_tasks(),
             ..self.always.clone()
         }
     }

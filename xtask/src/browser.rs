@@ -108,9 +108,6 @@ fn find() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("TASKQ_CHROMIUM") {
         return Some(named.into());
     }
-    let path = std::env::var_os("PATH")?;
-    let folders: Vec<_> = std::env::split_paths(&path).collect();
-    let programs = PROGRAMS.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    let found = programs.into_iter().find(|program| program.is_file());
+    let found = PROGRAMS.into_iter().find_map(package_manager::find);
     found.inspect(|program| println!("{}", program.display()))
 }

@@ -14,6 +14,7 @@ mod browser;
 mod instructions;
 mod leftovers;
 mod package_manager;
+mod prometheus;
 mod runner;
 mod server;
 mod summary;

@@ -1,8 +1,9 @@
-//! The system's package manager, through which a missing Redis server, valgrind, libfaketime or chromium is installed.
+//! The system's package manager, through which a missing Redis server, valgrind, libfaketime, chromium or Prometheus is got.
 //!
 //! The promise: nothing is installed without consent, and no installed package starts a service.
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Whether the person agreed to an installation.
@@ -31,6 +32,7 @@ pub(crate) enum Package {
     Valgrind,
     Faketime,
     Chromium,
+    Prometheus,
 }
 
 impl Package {
@@ -41,6 +43,7 @@ impl Package {
             Package::Valgrind => "valgrind",
             Package::Faketime => "libfaketime",
             Package::Chromium => "chromium",
+            Package::Prometheus => "prometheus",
         }
     }
 }
@@ -115,24 +118,53 @@ impl PackageManager {
         let mut last = Ok(());
         for line in &lines {
             println!("running: {}", line.join(" "));
-            last = run(line);
+            last = run(line, Path::new("."));
         }
         last
     }
 
+    /// Fetches a package and unpacks it into a folder, so that no service of it is started; Debian's alone.
+    pub(crate) fn unpack(&self, package: Package, consent: Consent, folder: &Path) -> Result<(), String> {
+        if self.program != "apt-get" {
+            return Err(format!("{} can only install it", self.program));
+        }
+        let refresh = [self.before()?, &["apt-get", "update"]].concat();
+        let fetch = vec!["apt-get", "download", self.name_of(package)];
+        if consent == Consent::ToBeAsked {
+            ask(package, &[refresh.clone(), fetch.clone()])?;
+        }
+        let cannot = |what: &str, error: std::io::Error| format!("cannot {what} {}: {error}", folder.display());
+        // What an earlier run left is not mixed with what comes.
+        if folder.exists() {
+            std::fs::remove_dir_all(folder).map_err(|error| cannot("remove", error))?;
+        }
+        std::fs::create_dir_all(folder).map_err(|error| cannot("make", error))?;
+        println!("running: {}", refresh.join(" "));
+        // As before an installation, it need not succeed.
+        drop(run(&refresh, Path::new(".")));
+        println!("running: {}", fetch.join(" "));
+        run(&fetch, folder)?;
+        let mut entries = std::fs::read_dir(folder).map_err(|error| cannot("read", error))?.flatten();
+        let file = entries.next().ok_or("nothing was fetched")?.file_name().to_string_lossy().into_owned();
+        run(&["dpkg-deb", "-x", &file, "."], folder)
+    }
+
     fn command_lines(&self, package: Package) -> Result<Vec<Vec<&'static str>>, String> {
-        let before: &[&str] = match self.rights {
-            // env, since sudo does not pass on our own variables. Without it apt asks questions.
-            Rights::Root if is_root() => &["env", "DEBIAN_FRONTEND=noninteractive"],
-            Rights::Root if exists("sudo") => &["sudo", "env", "DEBIAN_FRONTEND=noninteractive"],
-            Rights::Root => {
-                return Err(format!("{} needs root, and there is no sudo", self.program));
-            }
-            Rights::AnyUser => &[],
-        };
+        let before = self.before()?;
         let refresh = self.refresh.map(|refresh| [before, &[self.program, refresh]].concat());
         let install = [before, &[self.program], self.install, &[self.name_of(package)]].concat();
         Ok(refresh.into_iter().chain([install]).collect())
+    }
+
+    /// What stands before a command that needs rights.
+    fn before(&self) -> Result<&'static [&'static str], String> {
+        match self.rights {
+            // env, since sudo does not pass on our own variables. Without it apt asks questions.
+            Rights::Root if is_root() => Ok(&["env", "DEBIAN_FRONTEND=noninteractive"]),
+            Rights::Root if exists("sudo") => Ok(&["sudo", "env", "DEBIAN_FRONTEND=noninteractive"]),
+            Rights::Root => Err(format!("{} needs root, and there is no sudo", self.program)),
+            Rights::AnyUser => Ok(&[]),
+        }
     }
 
     /// What it calls a package.
@@ -143,6 +175,7 @@ impl PackageManager {
             Package::Valgrind => "valgrind",
             Package::Faketime => "libfaketime",
             Package::Chromium => "chromium",
+            Package::Prometheus => "prometheus",
         }
     }
 }
@@ -165,9 +198,9 @@ fn ask(package: Package, lines: &[Vec<&str>]) -> Result<(), String> {
     }
 }
 
-fn run(line: &[&str]) -> Result<(), String> {
+fn run(line: &[&str], folder: &Path) -> Result<(), String> {
     let shown = line.join(" ");
-    match Command::new(line[0]).args(&line[1..]).status() {
+    match Command::new(line[0]).args(&line[1..]).current_dir(folder).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`{shown}` failed ({status})")),
         Err(err) => Err(format!("`{shown}` cannot be run: {err}")),
@@ -176,8 +209,13 @@ fn run(line: &[&str]) -> Result<(), String> {
 
 /// Whether the `PATH` has this program.
 pub(crate) fn exists(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    find(program).is_some()
+}
+
+/// Where the `PATH` has this program.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|program| program.is_file())
 }
 
 fn is_root() -> bool {

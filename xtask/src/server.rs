@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::cargo::own_target_folder;
 use crate::failure::Failure;
-use crate::package_manager::{Consent, Package, PackageManager};
+use crate::package_manager::{self, Consent, Package, PackageManager};
 
 const PROGRAM_VARIABLE: &str = "TASKQ_REDIS_SERVER";
 
@@ -62,18 +62,13 @@ pub(crate) fn find_or_install(consent: Consent) -> Result<ServerProgram, Failure
 
 /// The first program in the `PATH` that is new enough.
 fn find() -> Result<Option<ServerProgram>, Failure> {
-    for program in PROGRAM_NAMES.into_iter().filter_map(find_in_path) {
+    for program in PROGRAM_NAMES.into_iter().filter_map(package_manager::find) {
         match try_program(&under_servers_name(program)?) {
             Ok(found) => return Ok(Some(found)),
             Err(why) => println!("passed over: {why}"),
         }
     }
     Ok(None)
-}
-
-fn find_in_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
 /// Debian's packages of tools hold the server program only under the name of a tool. The program

@@ -9,12 +9,13 @@ use std::process::{Command, ExitCode};
 
 use clap::Args;
 
-use crate::browser::{Browser, LEFT_OUT};
+use crate::browser::{self, Browser};
 use crate::cargo::{cargo, has_cargo_command};
 use crate::failure::Failure;
 use crate::headline;
 use crate::instructions::Gate;
 use crate::package_manager::Consent;
+use crate::prometheus::{self, Prometheus};
 use crate::runner::Runner;
 use crate::server;
 use crate::summary::{Summary, SummaryFormat};
@@ -34,13 +35,15 @@ use crate::test_folder::TestFolder;
 /// gone at the end, also after ctrl-c.
 ///
 /// With --browser the dashboard is tested in a chromium too, which is installed like the server; the npm packages for that go
-/// below target/. The last line counts the tests: "N passed, N failed, N skipped".
+/// below target/. With --prometheus what deploy/ has for Prometheus and Grafana is tested with Prometheus itself, which on Debian is
+/// unpacked below target/ and not installed. The last line counts the tests: "N passed, N failed, N skipped".
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     cargo xtask test                    everything\n  \
     cargo xtask test retry              the tests with \"retry\" in their names\n  \
     cargo xtask test instructions       the instruction counts, after the few tests with this name\n  \
     cargo xtask test --browser          everything, and the dashboard in a browser\n  \
+    cargo xtask test --prometheus       everything, and deploy/prometheus with Prometheus\n  \
     cargo xtask test --yes              installs a server without asking, as does CI=1\n  \
     TASKQ_REDIS_SERVER=/opt/valkey/bin/valkey-server cargo xtask test")]
 pub(crate) struct TestOptions {
@@ -51,6 +54,10 @@ pub(crate) struct TestOptions {
     /// Test the dashboard in a browser too.
     #[arg(long)]
     browser: bool,
+
+    /// Test the alerts and what the dashboard for Grafana asks with Prometheus too.
+    #[arg(long)]
+    prometheus: bool,
 
     /// Run only the tests with this text in their names.
     filter: Option<String>,
@@ -73,7 +80,10 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Failure> {
         eprintln!("no test ran: no test has the filter's text in its name");
     }
     if !options.browser {
-        println!("{LEFT_OUT}");
+        println!("{}", browser::LEFT_OUT);
+    }
+    if !options.prometheus {
+        println!("{}", prometheus::LEFT_OUT);
     }
     println!("{summary}");
     Ok(summary.exit_code())
@@ -84,6 +94,10 @@ fn run_in(folder: &mut TestFolder, server: &Path, consent: Consent, options: &Te
     let mut runner = Runner::new(folder, server);
     let gate = match Gate::is_wanted(filter) {
         true => Gate::set_up(&mut runner, consent)?,
+        false => None,
+    };
+    let prometheus = match options.prometheus {
+        true => Some(Prometheus::set_up(consent)?),
         false => None,
     };
     let browser = match options.browser {
@@ -114,7 +128,11 @@ fn run_in(folder: &mut TestFolder, server: &Path, consent: Consent, options: &Te
         Some(browser) => browser.run(&mut runner)?,
         None => Summary::default(),
     };
-    Ok(tests + documentation + counts + browsed)
+    let scraped = match prometheus {
+        Some(prometheus) => prometheus.run(&mut runner)?,
+        None => Summary::default(),
+    };
+    Ok(tests + documentation + counts + browsed + scraped)
 }
 
 /// What tests spawn must be there before they run: Cargo builds no examples for them.

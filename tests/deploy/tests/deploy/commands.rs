@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use crate::{
-    process::Process,
-    repository::{read, words},
+    process::{Process, words},
+    repository::read,
 };
 
 /// Asks the real parser: with `--help` behind it a command is read and not obeyed.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::Value;
 use taskq::config::Config;
 
-use crate::repository::{document, documents, read, words};
+use crate::repository::{document, documents, read};
 
 /// A process of our program, as a file in `deploy/` describes it.
 #[derive(Debug)]
@@ -122,4 +122,10 @@ pub(crate) fn config_map() -> BTreeMap<String, String> {
 fn seconds(text: &str) -> Duration {
     let number = text.strip_suffix('s').and_then(|number| number.parse().ok());
     Duration::from_secs(number.unwrap_or_else(|| panic!("no seconds: {text}")))
+}
+
+/// The words of a list.
+pub(crate) fn words(list: &Value) -> Vec<String> {
+    let list = list.as_array().unwrap_or_else(|| panic!("no list: {list}"));
+    list.iter().map(|word| word.as_str().unwrap_or_else(|| panic!("no text: {word}")).to_owned()).collect()
 }

@@ -31,25 +31,3 @@ pub(crate) fn document(file: &str) -> Value {
     let [document] = <[Value; 1]>::try_from(documents(file)).unwrap_or_else(|all| panic!("{file} has {}", all.len()));
     document
 }
-
-/// Every YAML file below a folder.
-pub(crate) fn yaml_files(folder: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(path(folder)).expect("the folder exists") {
-        let entry = entry.expect("readable");
-        let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
-        match entry.path().is_dir() {
-            true => found.extend(yaml_files(&name)),
-            false if name.ends_with(".yaml") || name.ends_with(".yml") => found.push(name),
-            false => {}
-        }
-    }
-    found.sort();
-    found
-}
-
-/// The words of a list.
-pub(crate) fn words(list: &Value) -> Vec<String> {
-    let list = list.as_array().unwrap_or_else(|| panic!("no list: {list}"));
-    list.iter().map(|word| word.as_str().unwrap_or_else(|| panic!("no text: {word}")).to_owned()).collect()
-}

@@ -7,7 +7,7 @@ use taskq::{limits, metrics::Family};
 
 use crate::{
     process::{DEPLOYMENTS, Process, UNITS, config_map, of_unit, pod},
-    repository::{document, documents, path, read, yaml_files},
+    repository::{document, documents, path, read},
 };
 
 /// How long a program tries to export its last traces (docs/traces.md).
@@ -178,6 +178,22 @@ fn every_manifest_belongs_to_a_kustomization_and_no_secret_is_among_them() {
         }
     }
     assert!(!config_map().values().any(|text| text.contains("redis://")), "URLs have passwords");
+}
+
+/// Every YAML file below a folder.
+fn yaml_files(folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path(folder)).expect("the folder exists") {
+        let entry = entry.expect("readable");
+        let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        match entry.path().is_dir() {
+            true => found.extend(yaml_files(&name)),
+            false if name.ends_with(".yaml") || name.ends_with(".yml") => found.push(name),
+            false => {}
+        }
+    }
+    found.sort();
+    found
 }
 
 #[test]
