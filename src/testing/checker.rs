@@ -45,6 +45,7 @@ pub(super) struct Checker {
     overtaken: BTreeMap<(QueueName, Owner), ClaimNumber>,
     batches: BTreeMap<[u8; 16], Vec<TaskId>>,
     unique: BTreeMap<(QueueName, String), TaskKey>,
+    paused: BTreeSet<QueueName>,
     troubles: BTreeMap<ProcessNumber, Vec<(Duration, Duration, Trouble)>>,
     started: BTreeSet<(TaskId, DeliveryToken)>,
     checked: Checked,
@@ -119,6 +120,10 @@ impl Checker {
                 if !self.is_alive(moment, *owner, queue) {
                     self.violated(moment, Promise::StaleRefused, format!("{owner} claimed without a living lease"));
                 }
+                if self.paused.contains(queue) {
+                    let text = format!("{} of the paused {queue} went to {owner}", claimed.len());
+                    self.violated(moment, Promise::PauseHonoured, text);
+                }
                 claimed.iter().for_each(|claimed| self.claimed(moment, *owner, claimed));
             }
             Event::ClaimRefused { owner, queue, number } => {
@@ -144,6 +149,8 @@ impl Checker {
             Event::Dropped { id } => {
                 self.tasks.remove(id);
             }
+            Event::Paused { queue } => drop(self.paused.insert(queue.clone())),
+            Event::Resumed { queue } => drop(self.paused.remove(queue)),
             Event::Purged { queue, what, answer } => self.purged(moment, queue, *what, *answer),
             Event::Seen { id, snapshot } => self.seen(moment, id, snapshot.as_ref()),
             Event::Told { batch } => {

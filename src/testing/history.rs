@@ -100,6 +100,14 @@ pub(super) enum Event {
         what: Purge,
         answer: PurgeAnswer,
     },
+    /// An operator has paused a queue, or paused it again.
+    Paused {
+        queue: QueueName,
+    },
+    /// An operator has ended a pause.
+    Resumed {
+        queue: QueueName,
+    },
     /// Somebody looked a task up, and this is what the broker answered.
     Seen {
         id: TaskId,
@@ -224,6 +232,8 @@ impl Event {
             Self::RanNow { id } => format!("run {} now", names.of(id)),
             Self::Dropped { id } => format!("drop {}", names.of(id)),
             Self::Purged { queue, what, answer } => format!("purge {queue} {what:?}: {answer:?}"),
+            Self::Paused { queue } => format!("pause {queue}"),
+            Self::Resumed { queue } => format!("resume {queue}"),
             Self::Seen { id, snapshot } => {
                 format!("see {}: {:?}", names.of(id), snapshot.as_ref().map(|snapshot| snapshot.state))
             }

@@ -35,6 +35,8 @@ pub enum Promise {
     CancelHonoured,
     /// Only a failure spends an attempt.
     AttemptsCounted,
+    /// Nothing is handed out of a paused queue.
+    PauseHonoured,
     /// A unique key is held by one task, as long as it asks for and no longer.
     UniqueKeyHeldOnce,
     /// Nothing runs that was not handed out.

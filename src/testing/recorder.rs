@@ -210,11 +210,15 @@ impl Control for Recorder {
     }
 
     async fn pause(&self, queue: &QueueName) -> Result<bool> {
-        self.control.pause(queue).await
+        let changed = self.control.pause(queue).await?;
+        self.note(Event::Paused { queue: queue.clone() });
+        Ok(changed)
     }
 
     async fn resume(&self, queue: &QueueName) -> Result<bool> {
-        self.control.resume(queue).await
+        let changed = self.control.resume(queue).await?;
+        self.note(Event::Resumed { queue: queue.clone() });
+        Ok(changed)
     }
 
     async fn purge(&self, queue: &QueueName, what: Purge, limit: usize) -> Result<PurgeAnswer> {

@@ -40,6 +40,8 @@ pub enum Bug {
     HeartbeatGivesUp,
     /// A batch whose answer was lost is sent again as a new one.
     BatchIdNotKept,
+    /// Tasks of a paused queue are handed out to a worker that asks.
+    PauseForgotten,
 }
 
 /// Which bug is planted: none, or one.

@@ -108,6 +108,39 @@ pub async fn scenario_with_purges(cluster: &Cluster, seed: u64) {
     end(cluster, unique).await;
 }
 
+/// The same, and an operator who now and then pauses a queue, resumes one, or does not wait until a task is due.
+pub async fn scenario_with_pauses(cluster: &Cluster, seed: u64) {
+    let (client, connection) = (cluster.client(), cluster.connection());
+    let queues = ["work", "mail"].map(|name| QueueName::new(name).expect("a valid name"));
+    let control = connection.control();
+    let mut unique = Vec::new();
+    for number in 0..TASKS {
+        let dice = scramble(seed ^ number << 32);
+        enqueue_one(&client, dice, number).await;
+        let queue = &queues[usize::from(dice & 1 == 0)];
+        // A lost answer leaves open whether it is paused; the history knows.
+        match dice >> 4 & 7 {
+            0 | 1 => drop(control.pause(queue).await),
+            2 | 3 => drop(control.resume(queue).await),
+            4 => {
+                let hour = work::with(dice >> 8 & 0x1ff, 0).delay(Duration::from_secs(3_600));
+                let later = client.enqueue(hour).await.expect("the deadline is longer than any fault");
+                drop(control.run_now(later.id()).await);
+            }
+            5 => unique.push(enqueue_unique(&client, dice).await),
+            _ => {}
+        }
+        cluster.sleep(Duration::from_millis(dice >> 20 & 0x3ff)).await;
+    }
+    cluster.heal();
+    // A pause that its sender has given up may be on its way for so long.
+    cluster.sleep(Duration::from_secs(10)).await;
+    for queue in &queues {
+        control.resume(queue).await.expect("the network is healed");
+    }
+    end(cluster, unique).await;
+}
+
 async fn end(cluster: &Cluster, unique: Vec<TaskHandle<work>>) {
     cluster.heal();
     cluster.until_idle().await;

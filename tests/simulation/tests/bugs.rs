@@ -2,7 +2,7 @@
 
 use taskq::testing::Promise;
 use taskq_core::bug::{Bug, Planted};
-use taskq_simulation_tests::{cluster, scenario};
+use taskq_simulation_tests::{cluster, scenario, scenario_with_pauses};
 
 /// A bug that is not found in so many seeds is not found.
 const SEEDS: u64 = 300;
@@ -10,7 +10,11 @@ const SEEDS: u64 = 300;
 /// The first seed that finds the bug, and what it found.
 fn find(bug: Bug) -> Option<(u64, Promise)> {
     (0..SEEDS).find_map(|seed| {
-        let run = cluster(seed).bug(Planted::only(bug)).run(async |cluster| scenario(cluster, seed).await);
+        let cluster = cluster(seed).bug(Planted::only(bug));
+        let run = match bug {
+            Bug::PauseForgotten => cluster.run(async |cluster| scenario_with_pauses(cluster, seed).await),
+            _ => cluster.run(async |cluster| scenario(cluster, seed).await),
+        };
         run.violations().first().map(|violation| (seed, violation.promise))
     })
 }
@@ -35,6 +39,7 @@ fn every_planted_bug_is_found() {
         Bug::LateClaimAccepted,
         Bug::HeartbeatGivesUp,
         Bug::BatchIdNotKept,
+        Bug::PauseForgotten,
     ];
     let mut missed = Vec::new();
     for bug in bugs {

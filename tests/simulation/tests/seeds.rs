@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use taskq_simulation_tests::{cluster, scenario, scenario_with_purges};
+use taskq_simulation_tests::{cluster, scenario, scenario_with_pauses, scenario_with_purges};
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -41,6 +41,14 @@ fn many_seeds_keep_every_promise() {
 fn purges_in_the_middle_of_everything_break_no_promise() {
     for seed in 0..100 {
         let report = cluster(seed).run(async |cluster| scenario_with_purges(cluster, seed).await);
+        report.assert_sound();
+    }
+}
+
+#[test]
+fn pauses_in_the_middle_of_everything_break_no_promise() {
+    for seed in 0..50 {
+        let report = cluster(seed).run(async |cluster| scenario_with_pauses(cluster, seed).await);
         report.assert_sound();
     }
 }

@@ -311,7 +311,7 @@ impl MemoryQueue {
             let text = "the worker has given this claim up";
             return Err(Error::new(ErrorKind::Fenced, "claim from", &self.name).because(text));
         }
-        if self.paused_at.is_some() {
+        if self.paused_at.is_some() && !self.planted.is(Bug::PauseForgotten) {
             // Whoever waits hears of the end of the pause; no due time could tell it more.
             return Ok(ClaimAnswer::default());
         }
