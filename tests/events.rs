@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use taskq::{
-    Connection, EventsMode, Invocation, Retry, Scheduler, SettledAs, Subscriber, Told, What, Worker, every, limits,
-    prelude::*, tasks,
+    Connection, ControlExt, EventsMode, Invocation, Purge, Retry, Scheduler, SettledAs, Subscriber, Told, What, Worker,
+    every, limits, prelude::*, tasks,
 };
 use taskq_test_support::{Fault, FaultProxy, RedisServer, TempFolder};
 
@@ -118,6 +118,76 @@ async fn a_scheduler_is_seen_to_lead_to_tick_and_to_hand_over() {
     scheduler.drain();
     scheduler.ended().await;
     until(&mut events, |what| matches!(what, What::LeaderChanged { leads: false, .. })).await;
+}
+
+async fn what_operators_change_is_told(connection: Connection) {
+    let connection = connection.with_events(EventsMode::On);
+    let mut events = connection.client().events().await.expect("subscribes");
+    let (client, control) = (connection.client(), connection.control());
+    let later = || noop::with().delay(Duration::from_secs(3_600));
+    let [hurried, cancelled] = [later(), later()].map(async |task| client.enqueue(task).await.expect("enqueues"));
+    let (hurried, cancelled) = (hurried.await, cancelled.await);
+    let queue = hurried.id().queue.clone();
+    control.pause(&queue).await.expect("pauses");
+    assert!(!control.pause(&queue).await.expect("is paused"), "which is told once");
+    control.run_now(hurried.id()).await.expect("runs");
+    cancelled.cancel().await.expect("cancels");
+    cancelled.cancel().await.expect("has ended");
+    client.enqueue_all((0..450).map(|_| later())).await.expect("enqueues");
+    control.purge_all(&queue, Purge::Waiting, |_| {}).await.expect("purges");
+    control.purge_all(&queue, Purge::Waiting, |_| {}).await.expect("finds nothing");
+    control.resume(&queue).await.expect("resumes");
+    let worker = Worker::builder(connection.clone()).tasks(tasks![fails]).queue("default", 4);
+    let worker = worker.start().await.expect("starts");
+    let letters = [fails::with(), fails::with(), fails::with()];
+    let letters = client.enqueue_all(letters).await.expect("enqueues");
+    for letter in &letters {
+        letter.wait(BOUND).await.expect_err("dies");
+    }
+    worker.drain();
+    worker.ended().await;
+    let [dropped, replayed, _] = &letters[..] else { panic!("three") };
+    assert!(control.drop_dead(dropped.id()).await.expect("drops"));
+    assert!(control.replay(replayed.id()).await.expect("replays"));
+    control.purge_all(&queue, Purge::DeadLetters, |_| {}).await.expect("purges");
+
+    let seen = until(&mut events, |what| matches!(what, What::Purged { dead: true, .. })).await;
+    let is_of_people = |what: &&What| {
+        let others = ["enqueued", "started", "settled", "worker_up", "worker_down", "left_out"];
+        !others.contains(&what.kind())
+    };
+    let told: Vec<_> = seen.iter().filter(is_of_people).cloned().collect();
+    assert_eq!(
+        told,
+        [
+            What::Paused { queue: queue.clone() },
+            What::RunNow { id: hurried.id().clone() },
+            What::Cancelled { id: cancelled.id().clone(), running: false },
+            What::Purged { queue: queue.clone(), dead: false, count: 451 },
+            What::Resumed { queue: queue.clone() },
+            What::Dropped { id: dropped.id().clone() },
+            What::Replayed { id: replayed.id().clone() },
+            What::Purged { queue, dead: true, count: 1 },
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_operators_change_is_told_in_memory() {
+    what_operators_change_is_told(taskq::connect("memory://").await.expect("opens")).await;
+}
+
+#[tokio::test]
+async fn what_operators_change_is_told_on_sqlite() {
+    let folder = TempFolder::new();
+    let url = format!("sqlite://{}", folder.file("x.db").display());
+    what_operators_change_is_told(taskq::connect(&url).await.expect("opens")).await;
+}
+
+#[tokio::test]
+async fn what_operators_change_is_told_on_redis() {
+    let server = RedisServer::start();
+    what_operators_change_is_told(taskq::connect(&server.url()).await.expect("opens")).await;
 }
 
 #[tokio::test]

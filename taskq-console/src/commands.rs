@@ -71,6 +71,13 @@ impl Command {
     /// # Errors
     /// If the broker cannot be asked, or refuses; the message names what and the cure.
     pub async fn run(self, connection: &Connection) -> Result<Done, BoxError> {
+        let done = self.run_on(connection).await;
+        // What it has changed is news, and the program ends.
+        connection.flush_events().await;
+        done
+    }
+
+    async fn run_on(self, connection: &Connection) -> Result<Done, BoxError> {
         match self {
             Self::Status(format) => status::run(connection, format).await,
             Self::Queues(args) => queues::run(connection, args).await,

@@ -134,7 +134,13 @@ impl Client {
 
     /// Asks for the end of a task: a waiting one is cancelled at once, the body of a running one is told.
     pub async fn cancel(&self, id: &TaskId) -> Result<CancelAnswer> {
-        self.call("cancel", id, || self.connection.broker().cancel(id)).await
+        let answer = self.call("cancel", id, || self.connection.broker().cancel(id)).await?;
+        let is_heard = matches!(answer, CancelAnswer::Cancelled | CancelAnswer::Requested);
+        if let Some(outlet) = self.connection.outlet().filter(|_| is_heard) {
+            let what = What::Cancelled { id: id.clone(), running: answer == CancelAnswer::Requested };
+            outlet.tell_of_tasks(1, std::iter::once(Event::new(self.connection.clock().now(), what)));
+        }
+        Ok(answer)
     }
 
     /// What is known of a task; `None` if its id was never accepted or is no longer kept.

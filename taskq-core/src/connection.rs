@@ -13,7 +13,7 @@ use crate::{
     documents::Documents,
     durability::Durability,
     error::Result,
-    events::{Events, EventsMode, Outlet},
+    events::{Events, EventsMode, Outlet, Telling},
     figures::Figures,
     fleet::Fleet,
     inspect::Inspect,
@@ -44,6 +44,8 @@ struct Parts {
     events: Arc<dyn Events>,
     inspect: Arc<dyn Inspect>,
     control: Arc<dyn Control>,
+    /// The same, and it tells what it changes, if anything is told.
+    telling: Option<Arc<dyn Control>>,
     opener: Opener,
     clock: Clock,
     address: Arc<str>,
@@ -77,6 +79,7 @@ impl Connection {
             events: broker.clone(),
             inspect: broker.clone(),
             control: broker,
+            telling: None,
             opener,
             clock,
             address: address.into(),
@@ -116,10 +119,9 @@ impl Connection {
     /// Read it with [`Client::events`]. Telling delays no task: see [`EventsMode::On`] for how much of it is told.
     #[must_use]
     pub fn with_events(self, mode: EventsMode) -> Self {
-        self.changed(|parts| {
-            let outlet = || Arc::new(Outlet::new(Arc::clone(&parts.events), parts.clock.clone()));
-            Parts { outlet: (mode == EventsMode::On).then(outlet), ..parts }
-        })
+        let outlet = || Arc::new(Outlet::new(Arc::clone(&self.0.events), self.0.clock.clone()));
+        let outlet = (mode == EventsMode::On).then(outlet);
+        self.changed(|parts| parts.telling(outlet))
     }
 
     /// Where it tells what happens, if it does: for clients, workers and schedulers.
@@ -242,7 +244,7 @@ impl Connection {
 
     /// Changes what the broker holds, for operators.
     pub fn control(&self) -> &Arc<dyn Control> {
-        &self.0.control
+        self.0.telling.as_ref().unwrap_or(&self.0.control)
     }
 
     pub(crate) fn meter(&self) -> &Meter {
@@ -274,7 +276,17 @@ impl Connection {
         // A process tells everything in one place.
         let outlet = self.0.outlet.clone();
         let another = (self.0.opener)().await?;
-        Ok(another.changed(|parts| Parts { keys, propagator, durability, outlet, ..parts }))
+        Ok(another.changed(|parts| Parts { keys, propagator, durability, ..parts }.telling(outlet)))
+    }
+}
+
+impl Parts {
+    /// The same, which tells there what happens.
+    fn telling(self, outlet: Option<Arc<Outlet>>) -> Self {
+        let telling = outlet.clone().map(|outlet| -> Arc<dyn Control> {
+            Arc::new(Telling::new(Arc::clone(&self.control), outlet, self.clock.clone()))
+        });
+        Self { telling, outlet, ..self }
     }
 }
 

@@ -7,6 +7,7 @@
 mod event;
 mod outlet;
 mod subscriber;
+mod telling;
 
 use std::{fmt, str::FromStr};
 
@@ -22,6 +23,7 @@ use crate::{
 pub use event::{Event, SettledAs, What};
 pub use outlet::Outlet;
 pub use subscriber::{Subscriber, Told};
+pub(crate) use telling::Telling;
 
 /// Keeps the newest events of a namespace: [`limits::MAX_EVENTS`], for [`limits::EVENT_TTL`].
 ///

@@ -108,7 +108,7 @@ pub(super) async fn run(connection: &Connection, command: TasksCommand) -> Resul
 }
 
 async fn cancel(connection: &Connection, id: &TaskId) -> taskq_core::Result<bool> {
-    Ok(matches!(connection.broker().cancel(id).await?, CancelAnswer::Cancelled | CancelAnswer::Requested))
+    Ok(matches!(connection.client().cancel(id).await?, CancelAnswer::Cancelled | CancelAnswer::Requested))
 }
 
 /// Lists tasks.

@@ -147,7 +147,8 @@ fn told(is_done: bool, done: &str, not: &str) -> Note {
 }
 
 async fn cancel(shared: &Arc<Shared>, id: &TaskId) -> Result<Note, PageError> {
-    Ok(match shared.ask(shared.connection.broker().cancel(id)).await? {
+    let client = shared.connection.client();
+    Ok(match shared.ask(client.cancel(id)).await? {
         CancelAnswer::Cancelled => Note::good("It is cancelled."),
         CancelAnswer::Requested => Note::good("It runs, and has been asked to stop."),
         CancelAnswer::AlreadyEnded => Note::bad("It had ended already."),

@@ -72,6 +72,47 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    /// Somebody has cancelled a task.
+    Cancelled {
+        /// Which.
+        id: TaskId,
+        /// Whether it runs: then it is asked to stop, and `Settled` tells how it ended. One that waited has ended.
+        running: bool,
+    },
+    /// Somebody has made a dead letter ready again.
+    Replayed {
+        /// Which.
+        id: TaskId,
+    },
+    /// Somebody has thrown a dead letter away.
+    Dropped {
+        /// Which.
+        id: TaskId,
+    },
+    /// Somebody did not wait until a task was due.
+    RunNow {
+        /// Which.
+        id: TaskId,
+    },
+    /// Somebody has paused a queue.
+    Paused {
+        /// Which.
+        queue: QueueName,
+    },
+    /// Somebody has ended a pause.
+    Resumed {
+        /// Which queue's.
+        queue: QueueName,
+    },
+    /// Somebody has emptied a queue.
+    Purged {
+        /// Which.
+        queue: QueueName,
+        /// Whether of its dead letters; else of the tasks that waited, which are cancelled.
+        dead: bool,
+        /// How many went.
+        count: u64,
+    },
     /// A worker has started.
     WorkerUp {
         /// Which.
@@ -186,10 +227,17 @@ impl fmt::Display for SettledAs {
 
 impl What {
     /// Every kind that this version tells.
-    pub const KINDS: [&str; 9] = [
+    pub const KINDS: [&str; 16] = [
         "enqueued",
         "started",
         "settled",
+        "cancelled",
+        "replayed",
+        "dropped",
+        "run_now",
+        "paused",
+        "resumed",
+        "purged",
         "worker_up",
         "worker_down",
         "leader_changed",
@@ -204,6 +252,13 @@ impl What {
             Self::Enqueued { .. } => "enqueued",
             Self::Started { .. } => "started",
             Self::Settled { .. } => "settled",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Replayed { .. } => "replayed",
+            Self::Dropped { .. } => "dropped",
+            Self::RunNow { .. } => "run_now",
+            Self::Paused { .. } => "paused",
+            Self::Resumed { .. } => "resumed",
+            Self::Purged { .. } => "purged",
             Self::WorkerUp { .. } => "worker_up",
             Self::WorkerDown { .. } => "worker_down",
             Self::LeaderChanged { .. } => "leader_changed",
@@ -217,8 +272,24 @@ impl What {
     /// The queue that it is about, if it is about one.
     pub fn queue(&self) -> Option<&QueueName> {
         match self {
-            Self::Enqueued { id, .. } | Self::Started { id, .. } | Self::Settled { id, .. } => Some(&id.queue),
-            Self::Ticked { queue, .. } => Some(queue),
+            Self::Ticked { queue, .. }
+            | Self::Paused { queue }
+            | Self::Resumed { queue }
+            | Self::Purged { queue, .. } => Some(queue),
+            _ => self.task().map(|id| &id.queue),
+        }
+    }
+
+    /// The task that it is about, if it is about one.
+    pub fn task(&self) -> Option<&TaskId> {
+        match self {
+            Self::Enqueued { id, .. }
+            | Self::Started { id, .. }
+            | Self::Settled { id, .. }
+            | Self::Cancelled { id, .. }
+            | Self::Replayed { id }
+            | Self::Dropped { id }
+            | Self::RunNow { id } => Some(id),
             _ => None,
         }
     }
@@ -376,6 +447,16 @@ mod tests {
                 format!(
                     r#""settled",{of_task},"worker":"{WORKER}","attempt":2,"outcome":"put_off","took_us":1234567,"error":"no route to \"host\"\n"}}"#
                 ),
+            ),
+            (What::Cancelled { id: id.clone(), running: true }, format!(r#""cancelled","id":"{id}","running":true}}"#)),
+            (What::Replayed { id: id.clone() }, format!(r#""replayed","id":"{id}"}}"#)),
+            (What::Dropped { id: id.clone() }, format!(r#""dropped","id":"{id}"}}"#)),
+            (What::RunNow { id: id.clone() }, format!(r#""run_now","id":"{id}"}}"#)),
+            (What::Paused { queue: id.queue.clone() }, r#""paused","queue":"mail"}"#.to_owned()),
+            (What::Resumed { queue: id.queue.clone() }, r#""resumed","queue":"mail"}"#.to_owned()),
+            (
+                What::Purged { queue: id.queue.clone(), dead: true, count: 100_000 },
+                r#""purged","queue":"mail","dead":true,"count":100000}"#.to_owned(),
             ),
             (
                 What::WorkerUp { worker: worker(), program: "shop".into(), host: "h1".into(), pid: 7, queues },
