@@ -280,7 +280,7 @@ macro_rules! broker_conformance {
                 waiting_tasks_are_listed_by_their_due_time running_tasks_are_listed_with_their_workers
                 dead_letters_are_listed_with_their_reason a_task_is_shown_in_every_state
                 a_ready_task_is_found_far_behind a_queue_tells_how_it_is the_holder_of_a_unique_key_is_told
-                a_page_is_bounded;
+                a_page_is_bounded a_page_of_large_tasks_is_short;
             pausing: a_paused_queue_hands_out_nothing a_waiting_worker_hears_of_the_end_of_a_pause
                 a_dead_workers_tasks_come_back_to_a_paused_queue a_waiting_task_can_be_run_now
                 a_task_that_is_run_now_wakes_an_idle_worker;

@@ -28,7 +28,9 @@ pub trait Inspect: fmt::Debug + Send + Sync {
     async fn queue(&self, queue: &QueueName) -> Result<QueueView>;
 
     /// Tasks of one shelf, after `after` (the [`next`](TaskPage::next) of the page before), in the order that each shelf
-    /// has. At most `count`, and never more than [`limits::MAX_PAGE`](crate::limits::MAX_PAGE).
+    /// has. At most `count`, and never more than [`limits::MAX_PAGE`](crate::limits::MAX_PAGE). A page can be shorter, since it
+    /// ends behind the task with which it has [`limits::PAGE_BYTES`](crate::limits::PAGE_BYTES); whether more follow is told by
+    /// [`next`](TaskPage::next) alone.
     ///
     /// The page of dead letters behind one of them begins at [`PageToken::behind`] its key; if that is no dead letter any more,
     /// with the oldest.

@@ -214,6 +214,10 @@ pub const PURGE_BATCH: usize = 200;
 /// Most rows of one page of an inspection.
 pub const MAX_PAGE: usize = 200;
 
+/// Bytes of tasks or reports with which a page of an inspection ends, however few they are: what a broker reads in a few
+/// milliseconds. A page has one task more than that at most, or one row of small ones.
+pub const PAGE_BYTES: usize = 512 * 1024;
+
 /// Most entries that one search for a single task looks at: about as many as a broker reads in a few milliseconds.
 pub const MAX_LOOK: usize = 4_000;
 

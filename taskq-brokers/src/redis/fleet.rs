@@ -8,9 +8,6 @@ use taskq_core::{Fleet, Member, MemberId, Request, Result, Timestamp, fleet::che
 
 use super::{broker::RedisBroker, reply, script::Script};
 
-/// Bytes of reports that one page reads: a script that moves more holds up the server.
-const PAGE_BYTES: usize = 512 * 1024;
-
 #[async_trait]
 impl Fleet for RedisBroker {
     async fn check_in(&self, member: MemberId, report: &str, kept: Duration) -> Result<Option<Request>> {
@@ -31,7 +28,7 @@ impl Fleet for RedisBroker {
     async fn members(&self, after: Option<MemberId>, count: usize) -> Result<Vec<Member>> {
         let answer = self.in_fleet("list members at", Script::Members, |command| {
             command.arg(after.map(|after| after.to_string()).unwrap_or_default());
-            command.arg(count.min(limits::MAX_PAGE)).arg(PAGE_BYTES);
+            command.arg(count.min(limits::MAX_PAGE)).arg(limits::PAGE_BYTES);
         });
         let mut fields = reply::array(answer.await?)?.into_iter();
         let mut members = Vec::new();

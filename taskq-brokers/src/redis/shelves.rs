@@ -3,7 +3,9 @@
 use redis::Value;
 use taskq_core::{
     PageToken, Progress, QueueName, Result, Shelf, Snapshot, State, TaskId, TaskKey, TaskPage, TaskView, Timestamp,
-    id::Owner, invocation::Expiry, limits,
+    id::Owner,
+    invocation::Expiry,
+    limits::{self, PAGE_BYTES},
 };
 
 use super::{
@@ -12,9 +14,6 @@ use super::{
     lookup, reply,
     script::Script,
 };
-
-/// Bytes that one page reads: a script that moves more holds up the server.
-const PAGE_BYTES: usize = 512 * 1024;
 
 /// Rows that a search for a ready task reads at one place; a row has up to ten tasks.
 const WINDOW: usize = limits::MAX_LOOK / 20;

@@ -24,6 +24,11 @@ use super::{
     task_row::{End, TaskRow, task_columns},
 };
 
+/// In: queue; out: the earliest due times of scheduled and of retrying tasks, each the beginning of a range of an index.
+pub(super) const EARLIEST_DUE: &str =
+    "SELECT (SELECT min(due) FROM taskq_tasks WHERE queue = ?1 AND state = 0 AND due IS NOT NULL),
+     (SELECT min(due) FROM taskq_tasks WHERE queue = ?1 AND state = 3 AND due IS NOT NULL)";
+
 /// Takes up to `count` ready tasks for the owner.
 pub(super) fn claim(
     step: &Step<'_>,
@@ -42,7 +47,11 @@ pub(super) fn claim(
         // Whoever waits hears of the end of the pause; no due time could tell it more.
         return Ok(ClaimAnswer::default());
     }
-    sweep::promote_due(step, &mut queue, name, PROMOTED_BY_CLAIM)?;
+    let mut next_due = next_due(step, &queue)?;
+    if next_due == Some(Duration::ZERO) {
+        sweep::promote_due(step, &mut queue, name, PROMOTED_BY_CLAIM)?;
+        next_due = self::next_due(step, &queue)?;
+    }
     let mut claimed = Vec::with_capacity(count);
     let mut ended = 0;
     while claimed.len() < count && ended < ENDED_BY_CLAIM {
@@ -57,7 +66,6 @@ pub(super) fn claim(
             }
         }
     }
-    let next_due = next_due(step, &queue)?;
     queue.store(step)?;
     Ok(ClaimAnswer { claimed, next_due })
 }
@@ -122,11 +130,14 @@ pub(super) fn decode(name: &QueueName, key: &[u8], body: &[u8], expires: Option<
 
 /// How long it is until a scheduled or retrying task is due.
 pub(super) fn next_due(step: &Step<'_>, queue: &QueueRow) -> Result<Option<Duration>, Failure> {
-    // in: queue; out: the earliest due time
-    let due: Option<i64> = step
-        .sql("SELECT min(due) FROM taskq_tasks WHERE queue = ?1 AND due IS NOT NULL")?
-        .query_row([queue.number], |row| row.get(0))?;
-    Ok(due.map(|due| Timestamp::from_millis(due).since(step.now())))
+    Ok(earliest_due(step, queue)?.map(|due| Timestamp::from_millis(due).since(step.now())))
+}
+
+/// When a scheduled or retrying task is due next.
+pub(super) fn earliest_due(step: &Step<'_>, queue: &QueueRow) -> Result<Option<i64>, Failure> {
+    let earliest: [Option<i64>; 2] =
+        step.sql(EARLIEST_DUE)?.query_row([queue.number], |row| Ok([row.get(0)?, row.get(1)?]))?;
+    Ok(earliest.into_iter().flatten().min())
 }
 
 /// Everything that the owner holds, under the tokens it was handed out with; its claims so far are over.

@@ -66,9 +66,9 @@ pub(super) struct Columns {
     pub(super) due: Option<i64>,
     pub(super) expires: Option<i64>,
     ended: Option<i64>,
-    progress: Option<String>,
+    pub(super) progress: Option<String>,
     reason: Option<String>,
-    owner: Option<String>,
+    pub(super) owner: Option<String>,
     pub(super) body: Option<Vec<u8>>,
 }
 
@@ -82,7 +82,12 @@ fn look(step: &Step<'_>, queue: &QueueRow, id: &TaskId) -> Result<Option<Seen>, 
         )?
         .query_row(params![queue.number, id.key.to_bytes()], read_columns)
         .optional()?;
-    Ok(columns.map(|columns| seen(step, id, columns)))
+    Ok(columns.map(|columns| {
+        // Only these tell of their failed attempts.
+        let failed = matches!(columns.state, State::Retrying | State::Dead);
+        let envelope = columns.body.as_deref().filter(|_| failed).and_then(|body| envelope(id, body));
+        seen(step, columns, envelope.as_ref())
+    }))
 }
 
 /// Reads state, attempts, due, expires, ended, progress, reason, owner and body, in this order.
@@ -100,8 +105,8 @@ pub(super) fn read_columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
     })
 }
 
-/// What the columns tell.
-pub(super) fn seen(step: &Step<'_>, id: &TaskId, columns: Columns) -> Seen {
+/// What the columns tell, and the envelope of what retries or is dead.
+pub(super) fn seen(step: &Step<'_>, columns: Columns, envelope: Option<&Envelope>) -> Seen {
     let waits = matches!(columns.state, State::Scheduled | State::Ready | State::Retrying);
     let expires = columns.expires.filter(|_| waits).map(Timestamp::from_millis);
     if let Some(expired) = expires.filter(|expires| *expires <= step.now()) {
@@ -110,44 +115,39 @@ pub(super) fn seen(step: &Step<'_>, id: &TaskId, columns: Columns) -> Seen {
             Snapshot { attempts: columns.attempts, ended_at: Some(expired), ..Snapshot::new(State::Expired) };
         return Seen { snapshot, expires_in: None };
     }
-    Seen { expires_in: expires.map(|expires| expires.since(step.now())), snapshot: snapshot(id, columns) }
+    Seen { expires_in: expires.map(|expires| expires.since(step.now())), snapshot: snapshot(columns, envelope) }
 }
 
-fn snapshot(id: &TaskId, columns: Columns) -> Snapshot {
+fn snapshot(columns: Columns, envelope: Option<&Envelope>) -> Snapshot {
     let base = Snapshot {
         attempts: columns.attempts,
         ended_at: columns.ended.filter(|_| columns.state.is_final()).map(Timestamp::from_millis),
         ..Snapshot::new(columns.state)
     };
     let due = columns.due.map(Timestamp::from_millis);
-    let body = columns.body.as_deref();
     match columns.state {
         State::Scheduled => Snapshot { due, ..base },
-        State::Retrying => Snapshot { due, last_error: last_error(id, body), ..base },
+        State::Retrying => {
+            let last_error = envelope.and_then(Envelope::last_error).map(str::to_owned);
+            Snapshot { due, last_error, ..base }
+        }
         State::Running => Snapshot {
             owner: columns.owner.and_then(|owner| owner.parse::<Owner>().ok()),
             progress: columns.progress.and_then(|text| serde_json::from_str(&text).ok()),
             ..base
         },
-        State::Succeeded => Snapshot { result: body.and_then(result), ..base },
+        State::Succeeded => Snapshot { result: columns.body.as_deref().and_then(result), ..base },
         State::Dead => {
             let reason = DeadReason::from_name(columns.reason.as_deref().unwrap_or_default());
-            Snapshot { reason: Some(reason), last_error: Some(last_words(id, body, reason)), ..base }
+            let last_words = envelope.map_or_else(|| reason.to_string(), |envelope| envelope.last_words(reason));
+            Snapshot { reason: Some(reason), last_error: Some(last_words), ..base }
         }
         State::Ready | State::Cancelled | State::Expired | State::Untracked => base,
     }
 }
 
-fn envelope(id: &TaskId, body: Option<&[u8]>) -> Option<Envelope> {
-    decode(&id.queue, &id.key.to_bytes(), body?, None).ok()
-}
-
-fn last_error(id: &TaskId, body: Option<&[u8]>) -> Option<String> {
-    envelope(id, body)?.last_error().map(str::to_owned)
-}
-
-fn last_words(id: &TaskId, body: Option<&[u8]>, reason: DeadReason) -> String {
-    envelope(id, body).map_or_else(|| reason.to_string(), |envelope| envelope.last_words(reason))
+fn envelope(id: &TaskId, body: &[u8]) -> Option<Envelope> {
+    decode(&id.queue, &id.key.to_bytes(), body, None).ok()
 }
 
 /// The result as it was checked when it was stored.

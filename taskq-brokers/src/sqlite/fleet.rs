@@ -11,6 +11,11 @@ use super::{broker::SqliteBroker, failure::Failure, step::Step};
 /// Members that one report ends: those that fell silent are few, and the next report ends the rest.
 const FORGOTTEN_AT_ONCE: i64 = 20;
 
+/// In: namespace, last of the page before, now, count; out: members.
+pub(super) const MEMBERS: &str =
+    "SELECT member, seen, asked, report FROM taskq_members WHERE namespace = ?1 AND member > ?2 AND until > ?3
+     ORDER BY member LIMIT ?4";
+
 #[async_trait]
 impl Fleet for SqliteBroker {
     async fn check_in(&self, member: MemberId, report: &str, kept: Duration) -> Result<Option<Request>> {
@@ -62,23 +67,23 @@ fn check_out(step: &Step<'_>, member: MemberId) -> Result<(), Failure> {
 
 fn members(step: &Step<'_>, after: Option<MemberId>, count: usize) -> Result<Vec<Member>, Failure> {
     let after = after.map_or_else(String::new, |member| member.to_string());
-    // in: namespace, last of the page before, now, count; out: members
-    let mut statement = step.sql(
-        "SELECT member, seen, asked, report FROM taskq_members WHERE namespace = ?1 AND member > ?2 AND until > ?3
-         ORDER BY member LIMIT ?4",
-    )?;
+    let mut statement = step.sql(MEMBERS)?;
     let count = count.min(limits::MAX_PAGE) as i64;
     let rows = statement.query_map(params![step.namespace().as_str(), after, step.millis(), count], |row| {
         let (member, seen, asked): (String, i64, Option<String>) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok((member, seen, asked, row.get::<_, String>(3)?))
     })?;
-    let mut members = Vec::new();
+    let (mut members, mut bytes) = (Vec::new(), 0);
     for row in rows {
         let (member, seen, asked, report) = row?;
+        bytes += report.len();
         // An id that this version could not have written is of nobody whom it could name.
         let Ok(id) = member.parse() else { continue };
         let asked = asked.as_deref().and_then(Request::from_name);
         members.push(Member { id, seen_at: Timestamp::from_millis(seen), report, asked });
+        if bytes >= limits::PAGE_BYTES {
+            break;
+        }
     }
     Ok(members)
 }

@@ -69,19 +69,30 @@ fn counts(step: &Step<'_>, name: &QueueName) -> Result<Counts, Failure> {
 
 /// Each count is the length of a range of an index.
 pub(super) fn counts_of(step: &Step<'_>, queue: &QueueRow) -> Result<Counts, Failure> {
-    let count = |statement: &'static str| -> Result<u64, Failure> {
-        let count: i64 = step.sql(statement)?.query_row([queue.number], |row| row.get(0))?;
+    let count = |shelf: Shelf| -> Result<u64, Failure> {
+        let count: i64 = step.sql(count_of(shelf))?.query_row([queue.number], |row| row.get(0))?;
         Ok(count.unsigned_abs())
     };
     Ok(Counts {
-        ready: count("SELECT count(*) FROM taskq_tasks WHERE queue = ?1 AND state = 1")?,
-        scheduled: count("SELECT count(*) FROM taskq_tasks WHERE queue = ?1 AND due IS NOT NULL AND state = 0")?,
-        retrying: count("SELECT count(*) FROM taskq_tasks WHERE queue = ?1 AND due IS NOT NULL AND state = 3")?,
-        running: count(
-            "SELECT count(*) FROM taskq_leases l JOIN taskq_tasks t ON t.lease = l.lease WHERE l.queue = ?1",
-        )?,
-        dead: count("SELECT count(*) FROM taskq_tasks WHERE queue = ?1 AND state = 5")?,
+        ready: count(Shelf::Ready)?,
+        scheduled: count(Shelf::Scheduled)?,
+        retrying: count(Shelf::Retrying)?,
+        running: count(Shelf::Running)?,
+        dead: count(Shelf::Dead)?,
     })
+}
+
+/// In: queue; out: how many tasks are on the shelf. No row of a task is read for it.
+pub(super) fn count_of(shelf: Shelf) -> &'static str {
+    match shelf {
+        Shelf::Ready => "SELECT count(*) FROM taskq_tasks WHERE queue = ?1 AND state = 1",
+        Shelf::Scheduled => "SELECT count(*) FROM taskq_tasks WHERE queue = ?1 AND state = 0 AND due IS NOT NULL",
+        Shelf::Retrying => "SELECT count(*) FROM taskq_tasks WHERE queue = ?1 AND state = 3 AND due IS NOT NULL",
+        Shelf::Running => {
+            "SELECT count(*) FROM taskq_leases l JOIN taskq_tasks t ON t.lease = l.lease WHERE l.queue = ?1"
+        }
+        Shelf::Dead => "SELECT count(*) FROM taskq_tasks WHERE queue = ?1 AND state = 5",
+    }
 }
 
 /// A key that does not read.

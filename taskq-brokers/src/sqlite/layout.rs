@@ -63,6 +63,13 @@ const HISTORY: &[Migration] = &[
         sql: concat!(include_str!("fleet.sql"), include_str!("logs.sql"), include_str!("events.sql")),
         oldest: 6,
     },
+    Migration {
+        change: "scheduled and retrying tasks are listed apart",
+        // Older programs find the same tasks with it, and take longer.
+        sql: "DROP INDEX taskq_tasks_due;
+              CREATE INDEX taskq_tasks_due ON taskq_tasks (queue, state, due) WHERE due IS NOT NULL;",
+        oldest: 6,
+    },
 ];
 
 impl Layout {
@@ -168,7 +175,7 @@ mod tests {
     macro_rules! history {
         ($($more:ident),*) => {{
             const STEPS: &[Migration] =
-                &[HISTORY[0], HISTORY[1], HISTORY[2], HISTORY[3], HISTORY[4], HISTORY[5], $($more),*];
+                &[HISTORY[0], HISTORY[1], HISTORY[2], HISTORY[3], HISTORY[4], HISTORY[5], HISTORY[6], $($more),*];
             Layout::of(STEPS)
         }};
     }
@@ -182,7 +189,7 @@ mod tests {
     };
     /// Renames a column: no older program can work with it.
     const BREAKS: Migration =
-        Migration { change: "another name", sql: "ALTER TABLE taskq_tasks RENAME COLUMN reason TO cause;", oldest: 8 };
+        Migration { change: "another name", sql: "ALTER TABLE taskq_tasks RENAME COLUMN reason TO cause;", oldest: 9 };
 
     const OLD: Layout = history![];
     const NEW: Layout = history![ADDS];
@@ -246,6 +253,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn tasks_that_wait_for_their_time_are_found_under_the_index_before_and_the_present_one() {
+        const BEFORE: Layout = Layout { steps: HISTORY.split_at(6).0 };
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.db");
+        let old = open(&file, BEFORE).await.expect("creates version 6");
+        let moment = std::time::Duration::from_millis(30);
+        let delayed = async |connection: &Connection| {
+            let soon = Invocation::named("noop", &serde_json::json!({})).queue("q").delay(moment);
+            let envelope = soon.into_envelope().expect("valid");
+            let envelopes = std::slice::from_ref(&envelope);
+            connection.broker().enqueue(&envelope.id.queue, BatchId::generate(), envelopes).await.expect("enqueues");
+        };
+        delayed(&old).await;
+        let new = open(&file, Layout::present()).await.expect("migrates while the old one runs");
+        delayed(&new).await;
+        let idle = [(Owner { worker: WorkerId::generate(), term: 0 }, QueueName::new("q").expect("valid"))];
+        for connection in [&old, &new, &new, &old] {
+            connection.broker().work_arrived(&idle, std::time::Duration::from_secs(20)).await.expect("is due");
+            run_one(connection).await;
+            delayed(connection).await;
+        }
+    }
+
+    #[tokio::test]
     async fn an_old_program_stops_when_the_file_changes_its_rules_and_is_refused_afterwards() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.db");
@@ -259,23 +290,23 @@ mod tests {
         let error = open(&file, NEW).await.expect_err("too old");
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Layout, false));
         let text = error.to_string();
-        assert!(text.contains("(layout 8); this program knows up to 7: upgrade it"), "{text}");
+        assert!(text.contains("(layout 9); this program knows up to 8: upgrade it"), "{text}");
         assert!(text.contains("x.db"), "{text}");
         run_one(&newest).await;
     }
 
     #[tokio::test]
     async fn a_migration_that_fails_changes_nothing() {
-        const NONSENSE: Migration = Migration { change: "nonsense", sql: "ALTER TABLE nowhere ADD x", oldest: 8 };
+        const NONSENSE: Migration = Migration { change: "nonsense", sql: "ALTER TABLE nowhere ADD x", oldest: 9 };
         const FAILS: Layout = history![ADDS, NONSENSE];
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.db");
         drop(open(&file, OLD).await.expect("creates it"));
-        open(&file, FAILS).await.expect_err("the eighth version cannot be made");
+        open(&file, FAILS).await.expect_err("the ninth version cannot be made");
         let old = open(&file, OLD).await.expect("still as it was");
         enqueue(&old).await.expect("enqueues");
         run_one(&old).await;
         let database = Database::open(&file).expect("opens");
-        assert_eq!(pragma(&database, "user_version"), Ok(6));
+        assert_eq!(pragma(&database, "user_version"), Ok(7));
     }
 }

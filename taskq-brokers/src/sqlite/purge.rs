@@ -29,7 +29,9 @@ pub(super) fn purge_waiting(step: &Step<'_>, name: &QueueName, limit: usize) -> 
         concat!(
             "SELECT ",
             task_columns!(),
-            ", expires FROM taskq_tasks WHERE queue = ?1 AND due IS NOT NULL ORDER BY due, task LIMIT ?2"
+            ", expires, due FROM taskq_tasks WHERE queue = ?1 AND state = 0 AND due IS NOT NULL UNION ALL SELECT ",
+            task_columns!(),
+            ", expires, due FROM taskq_tasks WHERE queue = ?1 AND state = 3 AND due IS NOT NULL ORDER BY due, task LIMIT ?2"
         ),
     ] {
         for (task, expires) in waiting(step, &queue, source, limit - purged)? {

@@ -7,6 +7,7 @@ use taskq_core::{broker::SweepAnswer, clock::Timestamp, id::QueueName, state::De
 
 use super::{
     bounds::BATCH_MEMORY,
+    claim::earliest_due,
     failure::Failure,
     lease::{self, held_rows},
     logs,
@@ -17,6 +18,17 @@ use super::{
 
 /// Logs that one sweep forgets. Each may have [`MAX_LOG_LINES`](taskq_core::limits::MAX_LOG_LINES) lines.
 const FORGET_LOGS: usize = 20;
+
+/// In: queue, now, limit; out: due tasks in the order of their times, merged from two ranges of an index.
+pub(super) const DUE: &str = "SELECT task, place, due FROM taskq_tasks WHERE queue = ?1 AND state = 0 AND due <= ?2
+     UNION ALL SELECT task, place, due FROM taskq_tasks WHERE queue = ?1 AND state = 3 AND due <= ?2
+     ORDER BY due, task LIMIT ?3";
+
+/// In: queue; out: when the first record is to be forgotten.
+pub(super) const EARLIEST_OLD: &str =
+    "SELECT min(at) FROM (SELECT min(prune) AS at FROM taskq_tasks WHERE queue = ?1 AND prune IS NOT NULL
+     UNION ALL SELECT min(until) FROM taskq_uniques WHERE queue = ?1 AND until IS NOT NULL
+     UNION ALL SELECT min(until) FROM taskq_logs WHERE queue = ?1)";
 
 /// One sweep: at most `limit` items of each kind.
 pub(super) fn sweep(step: &Step<'_>, name: &QueueName, limit: usize) -> Result<SweepAnswer, Failure> {
@@ -38,9 +50,7 @@ pub(super) fn promote_due(
     name: &QueueName,
     limit: usize,
 ) -> Result<usize, Failure> {
-    // in: queue, now, limit; out: due tasks
-    let mut due =
-        step.sql("SELECT task, place FROM taskq_tasks WHERE queue = ?1 AND due <= ?2 ORDER BY due, task LIMIT ?3")?;
+    let mut due = step.sql(DUE)?;
     let rows =
         due.query_map(params![queue.number, step.millis(), limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let rows: Vec<(i64, i64)> = rows.collect::<Result<_, _>>()?;
@@ -159,15 +169,8 @@ pub(super) fn useful_in(
     queue: &QueueRow,
     own_lease: Option<i64>,
 ) -> Result<Option<Duration>, Failure> {
-    // in: queue; out: the earliest due or forgetting time
-    let by_wall: Option<i64> = step
-        .sql(
-            "SELECT min(at) FROM (SELECT min(due) AS at FROM taskq_tasks WHERE queue = ?1 AND due IS NOT NULL
-             UNION ALL SELECT min(prune) FROM taskq_tasks WHERE queue = ?1 AND prune IS NOT NULL
-             UNION ALL SELECT min(until) FROM taskq_uniques WHERE queue = ?1 AND until IS NOT NULL
-             UNION ALL SELECT min(until) FROM taskq_logs WHERE queue = ?1)",
-        )?
-        .query_row([queue.number], |row| row.get(0))?;
+    let old: Option<i64> = step.sql(EARLIEST_OLD)?.query_row([queue.number], |row| row.get(0))?;
+    let by_wall = old.into_iter().chain(earliest_due(step, queue)?).min();
     let by_wall = by_wall.map(|at| Timestamp::from_millis(at).since(step.now()));
     let boot = step.boot();
     // in: queue, own lease, boot, now; out: the earliest end of another's lease, one of another boot being over

@@ -2,12 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde_json::json;
+
 use crate::{
     broker::{Ending, Settled},
     conformance::Stage,
     id::TaskId,
     inspect::{PageToken, Shelf, TaskView},
-    invocation::Unique,
+    invocation::{Invocation, Unique},
     limits,
     state::{DeadReason, State},
     task_error::TaskError,
@@ -264,5 +266,67 @@ pub async fn a_page_is_bounded(stage: Stage) {
         let strange = PageToken("strange \u{0} token".to_owned());
         let page = nothing.connection.inspect().tasks(&nothing.queue, shelf, Some(&strange), 9).await;
         assert!(page.is_err() || page.is_ok_and(|page| page.tasks.is_empty()), "{shelf}");
+    }
+}
+
+/// A page has no more bytes than may be asked for, however many tasks it may have; and pages leave none out.
+pub async fn a_page_of_large_tasks_is_short(stage: Stage) {
+    const TASKS: usize = 7;
+    let large = |number: usize| {
+        let arguments = json!({"number": number, "text": "x".repeat(limits::MAX_PAYLOAD * 3 / 4)});
+        Invocation::named("noop", &arguments).queue(stage.queue.as_str())
+    };
+    let mut expected = Vec::new();
+    for number in 0..TASKS {
+        expected.push(stage.enqueue(large(number)).await.0);
+        let later = Duration::from_secs(60 * (number as u64 + 1));
+        stage.enqueue(large(number).delay(later)).await;
+    }
+    assert_eq!(in_short_pages(&stage, Shelf::Ready).await, expected);
+    assert_eq!(in_short_pages(&stage, Shelf::Scheduled).await.len(), TASKS);
+
+    let owner = stage.worker().await;
+    let mut claimed = Vec::new();
+    while claimed.len() < TASKS {
+        claimed.extend(stage.claim(owner, TASKS - claimed.len()).await);
+    }
+    let mut running = in_short_pages(&stage, Shelf::Running).await;
+    running.sort();
+    let mut sorted = expected.clone();
+    sorted.sort();
+    assert_eq!(running, sorted);
+    for (number, claimed) in claimed.iter().enumerate() {
+        stage.settle(owner, claimed, Ending::Retry(Duration::from_secs(number as u64 + 1))).await;
+    }
+    assert_eq!(in_short_pages(&stage, Shelf::Retrying).await.len(), TASKS);
+
+    stage.advance(Duration::from_secs(TASKS as u64 + 1)).await;
+    let owner = stage.worker().await;
+    let mut died = Vec::new();
+    while died.len() < TASKS {
+        for claimed in stage.claim(owner, TASKS).await {
+            stage.settle(owner, &claimed, Ending::Dead(DeadReason::Failed)).await;
+            stage.advance(Duration::from_millis(2)).await;
+            died.push(claimed.envelope.id.clone());
+        }
+    }
+    assert_eq!(in_short_pages(&stage, Shelf::Dead).await, died);
+}
+
+/// All tasks of a shelf, from pages that are asked for as much as they may have.
+async fn in_short_pages(stage: &Stage, shelf: Shelf) -> Vec<TaskId> {
+    let (mut seen, mut after): (Vec<TaskId>, Option<PageToken>) = (Vec::new(), None);
+    loop {
+        let page =
+            stage.connection.inspect().tasks(&stage.queue, shelf, after.as_ref(), usize::MAX).await.expect("lists");
+        let payloads =
+            page.tasks.iter().filter_map(|view| view.envelope.as_ref()).map(|task| task.payload.as_str().len());
+        let bytes: usize = payloads.sum();
+        assert!(bytes < limits::PAGE_BYTES + limits::MAX_PAYLOAD, "{shelf}: {bytes} bytes in one page");
+        seen.extend(page.tasks.into_iter().map(|view| view.id));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return seen,
+        }
     }
 }

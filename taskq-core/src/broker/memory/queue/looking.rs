@@ -8,6 +8,7 @@ use crate::{
     envelope::Envelope,
     id::{TaskId, TaskKey},
     inspect::{Counts, PageToken, QueueView, Shelf, TaskPage, TaskView},
+    limits,
     state::State,
 };
 
@@ -88,7 +89,8 @@ impl MemoryQueue {
         }
         let skipped: usize = after.and_then(|token| token.0.parse().ok()).unwrap_or(0);
         let keys = self.keys_on(shelf);
-        let page: Vec<&TaskKey> = keys.iter().copied().skip(skipped).take(count).collect();
+        let behind = keys.iter().copied().skip(skipped);
+        let page = shortened(behind.take(count), |key| self.live.get(*key).map_or(0, |live| bytes_of(&live.envelope)));
         let next = (skipped + page.len() < keys.len()).then(|| token(skipped + page.len()));
         TaskPage { tasks: page.into_iter().filter_map(|key| self.live_view(now, key)).collect(), next }
     }
@@ -96,8 +98,9 @@ impl MemoryQueue {
     /// Behind a letter that is gone pages begin anew.
     fn dead_page(&self, after: Option<&TaskKey>, count: usize) -> TaskPage {
         let start = after.and_then(|after| self.dead.keys().position(|(_, key)| key == after)).map_or(0, |at| at + 1);
-        let page = self.dead.iter().skip(start).take(count);
-        let tasks: Vec<TaskView> = page.map(|((died_at, key), dead)| self.letter(*died_at, key, dead)).collect();
+        let page = shortened(self.dead.iter().skip(start).take(count), |(_, dead)| bytes_of(&dead.envelope));
+        let tasks: Vec<TaskView> =
+            page.into_iter().map(|((died_at, key), dead)| self.letter(*died_at, key, dead)).collect();
         let more = start + tasks.len() < self.dead.len();
         TaskPage { next: tasks.last().filter(|_| more).map(|last| PageToken::behind(&last.id.key)), tasks }
     }
@@ -182,6 +185,24 @@ impl Live {
             },
         }
     }
+}
+
+/// As many as a page has room for.
+fn shortened<V>(found: impl Iterator<Item = V>, bytes: impl Fn(&V) -> usize) -> Vec<V> {
+    let (mut page, mut taken) = (Vec::new(), 0);
+    for one in found {
+        taken += bytes(&one);
+        page.push(one);
+        if taken >= limits::PAGE_BYTES {
+            break;
+        }
+    }
+    page
+}
+
+/// Bytes of an envelope as a broker would keep it.
+fn bytes_of(envelope: &Envelope) -> usize {
+    envelope.encode().len()
 }
 
 /// Of an untracked task only these states are kept.
