@@ -4,6 +4,8 @@
 
 #![cfg(feature = "sqlite")]
 
+#[path = "sqlite/beside.rs"]
+mod beside;
 #[path = "sqlite/file.rs"]
 mod file;
 #[path = "sqlite/looking.rs"]
