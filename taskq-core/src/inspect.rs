@@ -15,7 +15,8 @@ use crate::{
 
 /// Reads what a broker holds.
 ///
-/// No answer grows with what the broker holds, and none walks over more of it than a bound that it names.
+/// No answer grows with what the broker holds, and none walks over more of it than a bound that it names; but numbers are
+/// exact, and a broker that keeps no counters counts its index for them, beside those who write.
 #[async_trait]
 pub trait Inspect: fmt::Debug + Send + Sync {
     /// Every queue that was ever used.
