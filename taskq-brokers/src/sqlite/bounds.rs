@@ -30,6 +30,13 @@ pub(super) const CACHE_KIB: i64 = 16 * 1024;
 /// Pages in the write-ahead log before they are moved into the file: 16 MiB, which takes some 20 ms beside the writer.
 pub(super) const CHECKPOINT_PAGES: u64 = 4_000;
 
+/// A log of so many times [`CHECKPOINT_PAGES`] waits for whoever reads, and does not try again later: readers that follow each
+/// other without a gap would let it grow for ever.
+pub(super) const LONG_LOG: u64 = 4;
+
+/// Longest that it waits for them, and with it whoever writes. Counting a queue of millions takes no longer.
+pub(super) const READER_PATIENCE: Duration = Duration::from_millis(250);
+
 /// Bytes that the write-ahead log is cut back to after a burst.
 pub(super) const LOG_BYTES: i64 = 64 * 1024 * 1024;
 

@@ -3,6 +3,10 @@
 //! The log begins anew only when all of it has been moved and nobody has written since. So there are two movements: a
 //! thread with a connection of its own moves thousands of pages, which may wait for the disk for some 20 ms; then the
 //! writer itself moves the few that were written meanwhile, between two transactions.
+//!
+//! A reader keeps in the log what it reads. While the log is short, nobody waits for readers, and the next movement tries
+//! again. Of many readers there may be one at every moment, so for a long log the writer waits for those that there are:
+//! who begins to read when all has been moved needs nothing of the log.
 
 use std::{
     sync::{
@@ -11,11 +15,17 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use rusqlite::{Connection as Database, hooks::Wal};
 
-use super::{address::Address, failure::Failure, file};
+use super::{
+    address::Address,
+    bounds::{LONG_LOG, READER_PATIENCE},
+    failure::Failure,
+    file,
+};
 
 /// Belongs to the writer of a connection.
 #[derive(Debug)]
@@ -63,7 +73,13 @@ impl Checkpoints {
                 self.is_moving = false;
                 // If a reader needs what the log has, nothing is gained by trying again at each commit.
                 self.due_at = pages + self.every;
-                tell(&self.address, move_pages(database));
+                tell(
+                    &self.address,
+                    match pages >= self.every * LONG_LOG {
+                        false => move_pages(database),
+                        true => move_past_readers(database),
+                    },
+                );
             }
         } else if pages >= self.due_at {
             let address = &self.address;
@@ -118,6 +134,16 @@ fn move_pages(database: &Database) -> Result<(), Failure> {
     // out: whether another one had the lock, pages in the log, pages moved
     database.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))?;
     Ok(())
+}
+
+/// All pages, so that the next commit begins the log anew. Waits for whoever reads, but not long.
+fn move_past_readers(database: &Database) -> Result<(), Failure> {
+    database.busy_timeout(READER_PATIENCE)?;
+    // out: as above
+    let moved = database.prepare_cached("PRAGMA wal_checkpoint(RESTART)")?.query_row([], |_| Ok(()));
+    // Everything else is patient in its own way.
+    database.busy_timeout(Duration::ZERO)?;
+    Ok(moved?)
 }
 
 /// A log that stays long costs space and nothing else, and the next checkpoint tries again.

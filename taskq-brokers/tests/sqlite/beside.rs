@@ -16,11 +16,11 @@ use crate::{Place, queue};
 /// Tasks that are looked at.
 const TASKS: usize = 20_000;
 
-/// Calls that write meanwhile, and tasks of each: some 100 MiB pass through the log.
+/// Calls that write meanwhile, and tasks of each: some 200 MiB pass through the log.
 const CALLS: usize = 1_000;
 const TASKS_OF_A_CALL: usize = 20;
 
-/// Longest that the log may get: that of several checkpoints, and what is written while one is under way.
+/// Longest that the log may get: 64 MB, when it waits for readers, and what is written while a checkpoint is under way.
 const LOG: u64 = 100 * 1024 * 1024;
 
 /// Far more than a commit takes that waits for nobody. Single ones may wait for a disk that others use too.
@@ -60,7 +60,7 @@ async fn looks_without_a_pause_hold_up_no_commit_and_the_log_stays_short() {
     }
     let (ends, looks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let lookers = [look_on(&place, &ends, &looks).await, look_on(&place, &ends, &looks).await];
-    let text = "x".repeat(4 * 1024);
+    let text = "x".repeat(9 * 1024);
     let (mut commits, mut longest_log) = (Vec::with_capacity(CALLS), 0);
     let log = place.folder.path().join("taskq.db-wal");
     for _ in 0..CALLS {
