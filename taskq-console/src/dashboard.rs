@@ -31,6 +31,7 @@ mod live;
 
 mod hub;
 mod pulse;
+mod subject;
 
 mod chart;
 mod facts;
@@ -71,6 +72,7 @@ pub use timetable::{Timetable, TimetableRow};
 use hub::Hub;
 use notes::Notes;
 use page::{Asker, PageError};
+use pulse::Boards;
 use sessions::Sessions;
 use throttle::Throttle;
 
@@ -113,7 +115,10 @@ impl Shared {
 impl Dashboard {
     /// A dashboard of the broker of this connection.
     pub fn new(connection: Connection, options: Options) -> Self {
-        let hub = Hub::new(connection.clone(), options.status.clone());
+        let hub = Hub::new(
+            connection.clone(),
+            Boards { status: options.status.clone(), timetable: options.timetable.clone() },
+        );
         Self(Arc::new(Shared {
             connection,
             options,

@@ -63,8 +63,18 @@ pub(super) const STREAM_AGE: Duration = Duration::from_secs(10 * 60);
 /// A silent stream says so often that it lives.
 pub(super) const STREAM_KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Single tasks that are kept up to date at once, for however many browsers.
-pub(super) const WATCHED_TASKS: usize = 32;
+/// Tasks, queues, lists and schedules that are kept up to date at once, for however many browsers: a stream has one at most.
+pub(super) const WATCHED: usize = STREAMS;
+
+/// Tasks that one look reads for all lists together, and what else is watched, before the rest waits for the next look: two
+/// lists whose filters let nothing through, or eighty without a filter.
+pub(super) const WATCHED_LOOK: u64 = 2 * LOOK;
+
+/// What anything but a list counts as among them: a few calls are about as dear as a page of a list.
+pub(super) const WATCHED_CALLS: u64 = PAGE_ROWS as u64;
+
+/// How long a look reads what is watched, so that figures follow within a second on a slow broker too.
+pub(super) const WATCHED_TIME: Duration = Duration::from_millis(150);
 
 /// Longest query string, in bytes.
 pub(super) const MAX_QUERY: usize = 4 * 1024;

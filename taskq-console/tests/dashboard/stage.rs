@@ -72,6 +72,8 @@ pub(crate) struct Stage {
     pub(crate) router: Router,
     pub(crate) way: Arc<Way>,
     pub(crate) told: Arc<Mutex<Vec<String>>>,
+    /// How often schedules were read.
+    pub(crate) timetable_reads: Arc<AtomicU64>,
     pub(crate) worker: MemberId,
     pub(crate) owner: Owner,
     claims: AtomicU64,
@@ -116,7 +118,9 @@ impl Stage {
     fn living_in(time: Time, options: Options, text: &str) -> Self {
         let (connection, way) = Way::to(&memory::connect(time.clock.clone()));
         let (told, clock) = (Arc::new(Mutex::new(Vec::new())), time.clock.clone());
-        let timetable = Arc::new(OneSchedule { text: text.to_owned(), clock, told: Arc::clone(&told) });
+        let timetable_reads = Arc::default();
+        let (reads, text_of) = (Arc::clone(&timetable_reads), text.to_owned());
+        let timetable = Arc::new(OneSchedule { text: text_of, clock, told: Arc::clone(&told), reads });
         let status = Arc::new(OneCheck { text: text.to_owned(), clock: time.clock.clone() });
         let dashboard = Dashboard::new(connection.clone(), options.timetable(timetable).status(status));
         let worker = WorkerId::generate();
@@ -125,6 +129,7 @@ impl Stage {
             dashboard,
             connection,
             told,
+            timetable_reads,
             way,
             worker: worker.into(),
             owner: Owner { worker, term: 0 },
@@ -316,6 +321,7 @@ struct OneSchedule {
     text: String,
     clock: Clock,
     told: Arc<Mutex<Vec<String>>>,
+    reads: Arc<AtomicU64>,
 }
 
 impl OneSchedule {
@@ -327,7 +333,7 @@ impl OneSchedule {
             task: Some(text.clone()),
             arguments: Some(serde_json::json!({ "text": text }).to_string()),
             origin: text.clone(),
-            is_paused: false,
+            is_paused: self.told.lock().expect("not poisoned").last().is_some_and(|told| told.starts_with("pause")),
             created_at: now,
             last_fired: Some(now),
             upcoming: (1..=fire_times as i64).map(|n| Timestamp::from_millis(now.as_millis() + n * 60_000)).collect(),
@@ -345,6 +351,7 @@ impl OneSchedule {
 #[async_trait]
 impl Timetable for OneSchedule {
     async fn page(&self, after: Option<&EntryId>, _count: usize) -> Result<Vec<TimetableRow>> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         Ok(if after.is_none() { vec![self.row(1)] } else { Vec::new() })
     }
 
