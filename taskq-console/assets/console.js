@@ -130,7 +130,7 @@
   }
 
   // Keys ----------------------------------------------------------------------------------------------------
-  const sections = { o: "", q: "queues", t: "tasks", d: "dead", w: "workers", s: "schedules", h: "health" };
+  const sections = { o: "", q: "queues", t: "tasks", d: "dead", w: "workers", s: "schedules", e: "events", h: "health" };
   let going = 0;
   const rows = () => [...document.querySelectorAll("table.rows tbody tr")];
   const move = (step) => {
@@ -160,6 +160,7 @@
       "j": () => move(1),
       "k": () => move(-1),
       "x": () => document.activeElement.closest("tr")?.querySelector('input[name="id"]')?.click(),
+      "p": () => one("#pause")?.click(),
       "?": () => one("#keys").showModal(),
     }[event.key];
     if (act) {

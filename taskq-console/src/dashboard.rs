@@ -16,6 +16,7 @@ mod page;
 mod visitor;
 
 mod dead;
+mod events;
 mod health;
 mod login;
 mod overview;
@@ -30,6 +31,7 @@ mod bulk;
 mod live;
 
 mod hub;
+mod journal;
 mod pulse;
 mod subject;
 
@@ -151,6 +153,7 @@ impl Dashboard {
             .route("/worker", get(workers::worker))
             .route("/schedules", get(schedules::schedules))
             .route("/schedule", get(schedules::schedule))
+            .route("/events", get(events::events))
             .route("/health", get(health::health))
             .route("/act", post(act::act))
             .route("/login", get(login::login).post(login::sign_in))

@@ -4,16 +4,17 @@ use std::{fmt, io::IsTerminal};
 
 use clap::{Args, builder::PossibleValuesParser};
 use serde_json::{Value, json};
-use taskq_core::{
-    BoxError, Connection, Cursor, Event, QueueName, SettledAs, Subscriber, Timestamp, Told, What, signals::Stops,
-};
+use taskq_core::{BoxError, Connection, Cursor, QueueName, Subscriber, Timestamp, Told, What, signals::Stops};
 
 use super::{
     Done, Format,
     output::{note, one_line, try_say},
     time::When,
 };
-use crate::words::{counted, instant, length};
+use crate::{
+    said::{Said, missed, said},
+    words::instant,
+};
 
 #[derive(Args, Debug)]
 pub struct EventsArgs {
@@ -123,9 +124,9 @@ fn json_of(told: &Told) -> Value {
 /// An event for people.
 fn line_of(told: &Told) -> String {
     let line = match told {
-        Told::Missed(count) => format!("-- {} gone before they were read --", counted(*count, "event")),
+        Told::Missed(count) => format!("-- {} --", missed(*count)),
         Told::Happened(_, event) => {
-            format!("{}  {:<14}  {}", instant(event.at), event.what.kind(), Words(event))
+            format!("{}  {:<14}  {}", instant(event.at), event.what.kind(), Words(&event.what))
         }
     };
     // Errors and names are somebody else's texts.
@@ -133,42 +134,15 @@ fn line_of(told: &Told) -> String {
 }
 
 /// What happened, in words.
-struct Words<'a>(&'a Event);
+struct Words<'a>(&'a What);
 
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.what {
-            What::Enqueued { id, task, due: None } => write!(f, "{id}  {task}"),
-            What::Enqueued { id, task, due: Some(due) } => write!(f, "{id}  {task}, due {}", instant(*due)),
-            What::Started { id, task, worker, attempt } => {
-                write!(f, "{id}  {task}, attempt {attempt} on {worker}")
-            }
-            What::Settled { id, task, attempt, outcome, took, error, .. } => {
-                let outcome = match outcome {
-                    SettledAs::PutOff => "put off",
-                    outcome => outcome.as_str(),
-                };
-                write!(f, "{id}  {task}, attempt {attempt} {outcome} after {}", length(*took))?;
-                error.iter().try_for_each(|error| write!(f, ": {error}"))
-            }
-            What::WorkerUp { worker, program, host, pid, queues } => {
-                let queues = queues.iter().map(QueueName::as_str).collect::<Vec<_>>().join(", ");
-                write!(f, "{worker}  {program} on {host}, process {pid}, serves {queues}")
-            }
-            What::WorkerDown { worker } => write!(f, "{worker}"),
-            What::LeaderChanged { scheduler, token, leads: true } => write!(f, "{scheduler} leads, token {token}"),
-            What::LeaderChanged { scheduler, token, .. } => write!(f, "{scheduler} leads no more, token {token}"),
-            What::Ticked { queue, entry, fire_time, enqueued } => {
-                write!(f, "{queue}/{entry}, {} for {}", counted(u64::from(*enqueued), "task"), instant(*fire_time))
-            }
-            What::HealthChanged { check, from, to, reason } => {
-                write!(f, "{check}, from {from} to {to}")?;
-                reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
-            }
-            What::LeftOut { count } => {
-                write!(f, "{} not told, for a process had more than it may tell", counted(*count, "event"))
-            }
-            What::Other { json, .. } => f.write_str(json),
+        let Said { about, joint, words, worker } = said(self.0);
+        write!(f, "{about}{joint}{words}")?;
+        // The end of an attempt has enough to say, and `--json` has them all.
+        match (self.0, worker) {
+            (What::Started { .. }, Some(worker)) => write!(f, " on {worker}"),
             _ => Ok(()),
         }
     }
@@ -176,6 +150,8 @@ impl fmt::Display for Words<'_> {
 
 #[cfg(test)]
 mod tests {
+    use taskq_core::Event;
+
     use super::*;
 
     fn told(json: &str) -> Told {

@@ -59,11 +59,12 @@ impl Hub {
 
     /// Begins to watch, and one subject too if there is room for it.
     pub(super) fn watch(self: &Arc<Self>, subject: Option<Subject>) -> Watch {
-        // Before the loop is started, whose first look is fresh for whoever it is started for.
-        let begun_before = self.begun.load(Ordering::SeqCst);
         let mut crowd = self.crowd();
         crowd.watchers += 1;
         let subject = subject.filter(|subject| crowd.take_up(subject));
+        // Under the lock: the next look knows of the subject. And before the loop is started, whose first look is fresh for whoever
+        // it is started for.
+        let begun_before = self.begun.load(Ordering::SeqCst);
         let is_looking = crowd.looking.as_ref().is_some_and(|looking| !looking.is_finished());
         if !is_looking && !*self.closing.borrow() {
             let hub = Arc::clone(self);
@@ -102,8 +103,8 @@ impl Hub {
             // This look is for all who are in a hurry by now. Taken back before the look counts as begun: whoever comes in
             // between asks for another one in vain, and nobody waits in vain.
             let _ = self.hurry.notified().now_or_never();
-            let (began, number) = (clock.monotonic(), self.begun.fetch_add(1, Ordering::SeqCst) + 1);
-            let watched = self.crowd().subjects.iter().map(|(subject, _)| subject.clone()).collect();
+            let began = clock.monotonic();
+            let (number, watched) = self.begin();
             let look = looker.look(&self.connection, &self.boards, watched);
             let seen = match clock.timeout(limits::CALL, look).await {
                 Ok(Ok(pulse)) => pulse,
@@ -134,6 +135,13 @@ impl Hub {
                 return;
             }
         }
+    }
+
+    /// Begins a look: its number, and what it is to read.
+    fn begin(&self) -> (u64, Vec<Subject>) {
+        let crowd = self.crowd();
+        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        (number, crowd.subjects.iter().map(|(subject, _)| subject.clone()).collect())
     }
 
     /// What was seen last, with what is wrong now.

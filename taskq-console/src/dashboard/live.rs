@@ -15,10 +15,11 @@ use taskq_core::{EntryId, QueueName, Shelf, TaskId};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::{
-    Shared, dead,
+    Shared, dead, events,
     fields::Fields,
     health,
     hub::Watch,
+    journal::Wanted,
     limits, overview,
     page::{self, Asker, Frame},
     pulse::Pulse,
@@ -74,6 +75,7 @@ enum Page {
     Dead(Asked),
     Schedules,
     Schedule(EntryId),
+    Events(Wanted),
     /// One that is not there: its browser is told when the broker is away, and no more.
     None,
 }
@@ -94,6 +96,7 @@ impl Page {
             "dead" => Asked::of(query, Shelf::Dead).ok().map(Self::Dead),
             "schedules" => Some(Self::Schedules),
             "schedule" => entry_id(query.get("queue"), query.get("name")).ok().map(Self::Schedule),
+            "events" => Wanted::of(query).ok().map(Self::Events),
             _ => None,
         }
     }
@@ -106,6 +109,7 @@ impl Page {
             Self::Tasks(asked) | Self::Dead(asked) => Some(Subject::List(asked.clone())),
             Self::Schedules => Some(Subject::Schedules),
             Self::Schedule(id) => Some(Subject::Schedule(id.clone())),
+            Self::Events(_) => Some(Subject::Events),
             Self::Overview | Self::Queues | Self::Workers | Self::Worker(_) | Self::Health | Self::None => None,
         }
     }
@@ -190,6 +194,7 @@ impl Stream {
             Page::Dead(asked) => dead::part(frame, &pulse, asked),
             Page::Schedules => schedules::schedules_part(frame, &pulse),
             Page::Schedule(id) => schedules::schedule_part(&pulse, id),
+            Page::Events(wanted) => events::part(frame, &pulse, wanted),
             Page::None => Ok(None),
         };
         Ok(part?.map(|part| Seen::Part(part + &counts)))

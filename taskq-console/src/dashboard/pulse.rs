@@ -13,6 +13,7 @@ use crate::roll::{self, Listed};
 
 use super::{
     chart::{Chart, History, Point},
+    journal::{Journal, Newest},
     limits,
     member::MemberRow,
     rates::{Flow, Rates},
@@ -43,6 +44,8 @@ pub(super) struct Pulse {
     pub(super) charts: Vec<Chart>,
     /// What somebody watches, as far as it was read.
     pub(super) readings: Vec<(Subject, Reading)>,
+    /// The newest events, if somebody watches them.
+    pub(super) events: Option<Arc<Newest>>,
     /// Why the broker could not be asked. The rest is what was seen before.
     pub(super) trouble: Option<String>,
 }
@@ -116,6 +119,7 @@ pub(super) struct Looker {
     status: Option<Arc<Vec<StatusRow>>>,
     status_at: Option<Duration>,
     readings: Readings,
+    journal: Journal,
 }
 
 impl Looker {
@@ -135,6 +139,7 @@ impl Looker {
         let leader = connection.leader().incumbent().await?;
         let timetable = boards.timetable.as_ref();
         let source = Source { connection, timetable, now, roll: &roll, views: &views, uncounted: &uncounted };
+        let events = self.journal.look(&**connection.events(), watched.contains(&Subject::Events)).await?;
         self.readings.renew(&source, watched).await?;
         self.look_at_status(connection, boards.status.as_ref()).await?;
         let (members, mut flows) = self.members(roll, now);
@@ -160,6 +165,7 @@ impl Looker {
             flow,
             charts: vec![history.throughput(), history.depth(), history.latency(), history.waiting()],
             readings: self.readings.known(),
+            events,
             trouble: None,
         })
     }

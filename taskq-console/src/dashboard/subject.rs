@@ -26,6 +26,8 @@ pub(super) enum Subject {
     /// The first page of the schedules.
     Schedules,
     Schedule(EntryId),
+    /// The newest events, whatever somebody wants of them.
+    Events,
 }
 
 /// What was seen of it.
@@ -93,6 +95,8 @@ impl Readings {
 
     /// Forgets what nobody watches any more, and takes up what somebody watches now.
     fn keep(&mut self, watched: Vec<Subject>) {
+        // Events are news to go on from, not to be read anew: the journal does that.
+        let watched: Vec<_> = watched.into_iter().filter(|subject| *subject != Subject::Events).collect();
         self.0.retain(|kept| watched.contains(&kept.subject));
         for subject in watched {
             if self.0.iter().all(|kept| kept.subject != subject) {
@@ -128,7 +132,7 @@ async fn read(source: &Source<'_>, subject: &Subject) -> Result<Option<Reading>>
         Subject::Queue(name) if source.uncounted.contains(name) => {
             Ok(Some(Reading::Queue(connection.inspect().queue(name).await?)))
         }
-        Subject::Queue(_) => Ok(None),
+        Subject::Queue(_) | Subject::Events => Ok(None),
         Subject::List(asked) => {
             let queue = asked.queue_among(source.views.iter().map(|(name, view)| (name, &view.counts)));
             let rows = read_rows(&**connection.inspect(), asked, queue, None, source.now).await?;
