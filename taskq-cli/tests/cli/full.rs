@@ -381,6 +381,8 @@ async fn pages(watch: &Watch<'_>, connection: Connection) {
         &worker,
         "/schedules",
         "/health",
+        "/events",
+        "/events?text=nothing-has-this",
     ];
     for path in pages {
         measure(watch, path, async || get(&router, path).await.0).await;

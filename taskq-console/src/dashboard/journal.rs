@@ -166,7 +166,8 @@ impl Journal {
             self.lines.clear();
             return Ok(());
         };
-        let kept = limits::EVENTS as u64;
+        // With room for what stands where some are missing.
+        let kept = limits::EVENTS as u64 - 1;
         let earliest = Cursor { number: last.number.saturating_sub(kept), ..last };
         match self.place {
             Some(place) if place.begun_at == last.begun_at && place >= earliest => {}
@@ -298,6 +299,8 @@ impl Newest {
         if self.lines.iter().all(|line| excerpt.take(line, wanted)) {
             excerpt.older = self.lines.last().and_then(|line| before(line.place));
         }
+        // Also of what no row has room for: it is part of what somebody follows.
+        excerpt.lost = self.lines.iter().fold(0, |lost, line| lost.saturating_add(line.lost));
         excerpt
     }
 }
@@ -329,4 +332,40 @@ pub(super) async fn excerpt_upto(events: &dyn Events, upto: Cursor, wanted: &Wan
     }
     excerpt.older = Some(end).filter(|end| end.number > 0);
     Ok(excerpt)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use taskq_core::{Error, ErrorKind, EventPage};
+
+    use super::*;
+
+    /// A broker that gives this user no events.
+    #[derive(Debug)]
+    struct Closed(ErrorKind);
+
+    #[async_trait]
+    impl Events for Closed {
+        async fn publish(&self, _: &[Event]) -> Result<()> {
+            Err(Error::new(self.0, "publish", "events"))
+        }
+
+        async fn read(&self, _: Option<Cursor>, _: usize) -> Result<EventPage> {
+            Err(Error::new(self.0, "read", "events"))
+        }
+
+        async fn last(&self) -> Result<Option<Cursor>> {
+            Err(Error::new(self.0, "read", "events").because("NOPERM <b>"))
+        }
+    }
+
+    #[tokio::test]
+    async fn who_may_not_read_events_is_told_so_and_sees_everything_else() {
+        let mut journal = Journal::default();
+        let seen = journal.look(&Closed(ErrorKind::Refused), true).await.expect("the look goes on").expect("watched");
+        assert!(seen.is_empty() && seen.trouble.as_deref().is_some_and(|why| why.contains("NOPERM")), "{seen:?}");
+        assert!(journal.look(&Closed(ErrorKind::Refused), false).await.expect("nobody asked").is_none());
+        assert!(journal.look(&Closed(ErrorKind::Unavailable), true).await.is_err(), "the broker is away");
+    }
 }

@@ -14,21 +14,21 @@ use tower::ServiceExt;
 use crate::stage::{Stage, Time, encoded, enqueue_many, queue, request};
 
 /// A browser that watches.
-struct Browser {
+pub(crate) struct Browser {
     body: BodyDataStream,
     read: String,
     time: Time,
 }
 
 impl Browser {
-    async fn watching(stage: &Stage, path: &str) -> Self {
+    pub(crate) async fn watching(stage: &Stage, path: &str) -> Self {
         let (status, body) = open(stage, path).await;
         assert_eq!(status, StatusCode::OK);
         Self { body: body.into_data_stream(), read: String::new(), time: stage.time.clone() }
     }
 
     /// What is told next.
-    async fn event(&mut self) -> Option<String> {
+    pub(crate) async fn event(&mut self) -> Option<String> {
         self.time.clone().run(self.read_event()).await
     }
 
@@ -48,13 +48,13 @@ impl Browser {
     }
 
     /// Whether nothing is told for so long.
-    async fn hears_nothing_for(&mut self, duration: Duration) -> bool {
+    pub(crate) async fn hears_nothing_for(&mut self, duration: Duration) -> bool {
         let time = self.time.clone();
         time.run(time.clock.timeout(duration, self.read_event())).await.is_err()
     }
 
     /// Waits for words, and says how long that took.
-    async fn hears(&mut self, words: &str) -> Duration {
+    pub(crate) async fn hears(&mut self, words: &str) -> Duration {
         let time = self.time.clone();
         let began = time.clock.monotonic();
         let heard = async { while !self.read_event().await.expect("goes on").contains(words) {} };
@@ -221,6 +221,8 @@ async fn every_live_page_is_told_and_a_wrong_one_ends_nothing() {
         "page=dead&queue=mail",
         "page=schedules",
         "page=schedule&queue=mail&name=nightly",
+        "page=events",
+        "page=events&kind=settled&queue=mail&text=send",
     ];
     for page in pages {
         let mut browser = Browser::watching(&stage, &format!("/live?{page}")).await;

@@ -21,8 +21,8 @@ use taskq_console::dashboard::{
     Dashboard, Health, Options, StatusBoard, StatusChange, StatusRow, Timetable, TimetableRow,
 };
 use taskq_core::{
-    Clock, Connection, DeadReason, EntryId, EntryName, Invocation, LogLevel, LogLine, MemberId, QueueName, Result,
-    TaskError, TaskId, TaskKey, Timestamp, WorkerId,
+    Clock, Connection, DeadReason, EntryId, EntryName, Event, Invocation, LogLevel, LogLine, MemberId, QueueName,
+    Result, SettledAs, TaskError, TaskId, TaskKey, Timestamp, What, WorkerId,
     broker::{Ending, Settlement, memory},
     clock::Simulation,
     id::{BatchId, ClaimNumber, Owner},
@@ -235,7 +235,60 @@ impl Stage {
             self.connection.logs().append(id, std::slice::from_ref(&said)).await.expect("kept");
         }
         self.report(text, 0).await;
+        self.tell_of(text, &dead).await;
         vec![dead, retrying, succeeded, running, ready, scheduled]
+    }
+
+    /// Events of every kind, with this text wherever one can have a text.
+    async fn tell_of(&self, text: &str, id: &TaskId) {
+        let (queue, task, worker) = (queue(), "send".parse().expect("valid"), self.owner.worker);
+        let reason = Some(text.to_owned());
+        let json = serde_json::json!({ "v": 9, "at": 5, "kind": text, "more": text }).to_string();
+        let what = [
+            What::Enqueued { id: id.clone(), task, due: None },
+            What::Settled {
+                id: id.clone(),
+                task: "send".parse().expect("valid"),
+                worker,
+                attempt: 1,
+                outcome: SettledAs::Dead,
+                took: Duration::from_millis(12),
+                error: reason.clone(),
+            },
+            What::WorkerUp {
+                worker,
+                program: text.to_owned(),
+                host: text.to_owned(),
+                pid: 7,
+                queues: vec![queue.clone()],
+            },
+            What::Ticked {
+                queue,
+                entry: EntryName::new("nightly").expect("valid"),
+                fire_time: self.connection.clock().now(),
+                enqueued: 1,
+            },
+            What::HealthChanged { check: text.to_owned(), from: text.to_owned(), to: text.to_owned(), reason },
+            What::LeftOut { count: 7 },
+        ];
+        let now = self.connection.clock().now();
+        let mut events: Vec<_> = what.into_iter().map(|what| Event::new(now, what)).collect();
+        events.extend([Event::decode(&json), Event::decode(text)]);
+        self.connection.events().publish(&events).await.expect("published");
+    }
+
+    /// Tells of so many tasks that were enqueued, numbered from this one on.
+    pub(crate) async fn tell_of_tasks(&self, numbers: std::ops::Range<usize>) {
+        let event = |number| {
+            let id = TaskId::new(queue(), TaskKey::own(&format!("n{number}")).expect("valid"));
+            Event::new(
+                self.connection.clock().now(),
+                What::Enqueued { id, task: "send".parse().expect("valid"), due: None },
+            )
+        };
+        for chunk in numbers.map(event).collect::<Vec<_>>().chunks(200) {
+            self.connection.events().publish(chunk).await.expect("published");
+        }
     }
 
     /// A worker that reports, after it has ended so many attempts.
@@ -267,6 +320,8 @@ pub(crate) fn pages(stage: &Stage, tasks: &[TaskId]) -> Vec<String> {
         "/schedules",
         "/schedule?queue=mail&name=nightly",
         "/health",
+        "/events",
+        "/events?queue=mail&kind=settled&kind=enqueued",
     ]
     .map(str::to_owned)
     .into();
