@@ -62,7 +62,7 @@ impl News {
 
     fn of(excerpt: Excerpt, wanted: &Wanted) -> Self {
         let looked = match wanted.is_everything() {
-            true => counted(excerpt.lines.len() as u64, "event"),
+            true => counted(excerpt.lines.len() as u64, "event") + ", newest first",
             false => {
                 let found = number(excerpt.lines.len() as u64);
                 format!("{found} shown of {} looked at", counted(excerpt.looked, "event"))
