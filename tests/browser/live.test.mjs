@@ -141,7 +141,7 @@ test("the page of events follows the shop, keeps to its filters, pauses and goes
   await page.locator("#pulse-text", { hasText: "live" }).waitFor();
   await page.waitForFunction((still) => document.querySelector("#live tbody tr").id !== still, still[0]);
   await page.getByLabel("settled").check();
-  await page.getByLabel("Queue").selectOption("orders");
+  await page.locator('select[name="queue"]').selectOption("orders");
   await page.getByRole("button", { name: "Filter" }).click();
   await page.locator("#live tbody tr").first().waitFor();
   const kinds = await page.locator("#live .badge").allInnerTexts();

@@ -155,7 +155,7 @@ async fn schedules_follow_and_so_does_one_of_them() {
 async fn a_queue_beyond_those_that_are_counted_follows_while_somebody_watches_it() {
     let stage = Stage::simulated();
     for number in 0..=200 {
-        stage.enqueue(stage.task("x").queue(&format!("q{number:03}"))).await;
+        stage.enqueue(stage.task("x").queue(format!("q{number:03}"))).await;
     }
     let mut browser = Browser::watching(&stage, "/live?page=queue&of=q200").await;
     browser.hears("<b>1</b>").await;

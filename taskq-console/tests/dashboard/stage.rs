@@ -280,7 +280,7 @@ impl Stage {
     /// Tells of so many tasks that were enqueued, numbered from this one on.
     pub(crate) async fn tell_of_tasks(&self, numbers: std::ops::Range<usize>) {
         let event = |number| {
-            let id = TaskId::new(queue(), TaskKey::own(&format!("n{number}")).expect("valid"));
+            let id = TaskId::new(queue(), TaskKey::own(format!("n{number}")).expect("valid"));
             Event::new(
                 self.connection.clock().now(),
                 What::Enqueued { id, task: "send".parse().expect("valid"), due: None },
