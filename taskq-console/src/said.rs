@@ -24,6 +24,7 @@ pub(crate) enum About<'a> {
     Task(&'a TaskId),
     Worker(WorkerId),
     Scheduler(CandidateId),
+    Queue(&'a QueueName),
     Entry(&'a QueueName, &'a EntryName),
     Check(&'a str),
 }
@@ -35,6 +36,7 @@ impl fmt::Display for About<'_> {
             Self::Task(id) => id.fmt(f),
             Self::Worker(worker) => worker.fmt(f),
             Self::Scheduler(scheduler) => scheduler.fmt(f),
+            Self::Queue(queue) => queue.fmt(f),
             Self::Entry(queue, entry) => write!(f, "{queue}/{entry}"),
             Self::Check(check) => f.write_str(check),
         }
@@ -60,6 +62,22 @@ pub(crate) fn said(what: &What) -> Said<'_> {
             };
             let words = format!("{task}, attempt {attempt} {outcome} after {}", length(*took));
             Said { worker: Some(*worker), ..said(About::Task(id), "  ", with_reason(words, error.as_deref())) }
+        }
+        What::Cancelled { id, running } => {
+            let words = if *running { "is asked to stop" } else { "has waited and is cancelled" };
+            said(About::Task(id), "  ", words.to_owned())
+        }
+        What::Replayed { id } => said(About::Task(id), "  ", "is ready again".to_owned()),
+        What::Dropped { id } => said(About::Task(id), "  ", "is deleted".to_owned()),
+        What::RunNow { id } => said(About::Task(id), "  ", "is ready before it was due".to_owned()),
+        What::Paused { queue } => said(About::Queue(queue), "  ", "hands out nothing".to_owned()),
+        What::Resumed { queue } => said(About::Queue(queue), "  ", "hands out tasks again".to_owned()),
+        What::Purged { queue, dead, count } => {
+            let words = match dead {
+                true => format!("{} deleted", counted(*count, "dead letter")),
+                false => format!("{} cancelled", counted(*count, "waiting task")),
+            };
+            said(About::Queue(queue), "  ", words)
         }
         What::WorkerUp { worker, program, host, pid, queues } => {
             let queues = queues.iter().map(QueueName::as_str).collect::<Vec<_>>().join(", ");

@@ -174,6 +174,24 @@ mod tests {
                 ),
                 "settled         mail/x  send, attempt 2 retried after 1.5 s: no  [31mroute",
             ),
+            (r#""cancelled","id":"mail/x","running":true}"#.to_owned(), "cancelled       mail/x  is asked to stop"),
+            (
+                r#""cancelled","id":"mail/x","running":false}"#.to_owned(),
+                "cancelled       mail/x  has waited and is cancelled",
+            ),
+            (r#""replayed","id":"mail/x"}"#.to_owned(), "replayed        mail/x  is ready again"),
+            (r#""dropped","id":"mail/x"}"#.to_owned(), "dropped         mail/x  is deleted"),
+            (r#""run_now","id":"mail/x"}"#.to_owned(), "run_now         mail/x  is ready before it was due"),
+            (r#""paused","queue":"mail"}"#.to_owned(), "paused          mail  hands out nothing"),
+            (r#""resumed","queue":"mail"}"#.to_owned(), "resumed         mail  hands out tasks again"),
+            (
+                r#""purged","queue":"mail","dead":true,"count":1200}"#.to_owned(),
+                "purged          mail  1,200 dead letters deleted",
+            ),
+            (
+                r#""purged","queue":"mail","dead":false,"count":1}"#.to_owned(),
+                "purged          mail  1 waiting task cancelled",
+            ),
             (
                 format!(r#""worker_up",{worker},"program":"shop","host":"h1","pid":7,"queues":["a","b"]}}"#),
                 "worker_up       01995b1f8c1a7d3e9f00112233445566  shop on h1, process 7, serves a, b",

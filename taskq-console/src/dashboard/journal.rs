@@ -112,8 +112,12 @@ fn class(what: &What) -> &'static str {
             SettledAs::Released => "ready",
             _ => "unknown",
         },
+        What::Cancelled { .. } | What::Purged { dead: false, .. } => "cancelled",
+        What::Replayed { .. } => "retrying",
+        What::Dropped { .. } | What::Purged { .. } => "dead",
+        What::RunNow { .. } | What::Resumed { .. } => "running",
         What::WorkerUp { .. } => "workers",
-        What::WorkerDown { .. } => "paused",
+        What::WorkerDown { .. } | What::Paused { .. } => "paused",
         What::LeaderChanged { .. } => "leader",
         What::HealthChanged { to, .. } => match to.as_str() {
             "healthy" => "healthy",
@@ -130,6 +134,7 @@ fn link(about: &About<'_>) -> Option<String> {
     match about {
         About::Nothing => None,
         About::Task(id) => Some(format!("task?id={}", encoded(&id.to_string()))),
+        About::Queue(queue) => Some(format!("queue?name={}", encoded(queue.as_str()))),
         About::Worker(_) | About::Scheduler(_) => Some(format!("worker?id={about}")),
         About::Entry(queue, entry) => {
             Some(format!("schedule?queue={}&name={}", encoded(queue.as_str()), encoded(entry.as_str())))
