@@ -89,8 +89,8 @@ pub(super) const PAGE_ROWS: usize = 50;
 /// Tasks that a page with a filter looks at before it is shown: more take longer than people wait for a page.
 pub(super) const LOOK: u64 = 2_000;
 
-/// Events that are kept here while somebody watches them, the newest, and that a page of older ones looks at: some hundred
-/// kilobytes, and read in ten calls.
+/// Events that are kept here while somebody watches them, the newest, and that a page of older ones looks at: about a
+/// megabyte, and read in ten calls.
 pub(super) const EVENTS: usize = 2_000;
 
 /// Rows of a page of events.
