@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use taskq_core::Connection;
+use taskq_core::{Connection, Result};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -105,13 +105,18 @@ impl Hub {
             let _ = self.hurry.notified().now_or_never();
             let began = clock.monotonic();
             let (number, watched) = self.begin();
-            let look = looker.look(&self.connection, &self.boards, watched);
-            let seen = match clock.timeout(limits::CALL, look).await {
-                Ok(Ok(pulse)) => pulse,
-                Ok(Err(error)) => self.in_trouble(error.to_string()),
-                Err(_) => self.in_trouble(format!("it has not answered within {} seconds", limits::CALL.as_secs())),
-            };
+            let look = looker.look(&self.connection, &self.boards, &watched);
+            let seen = self.within_bound(look).await.unwrap_or_else(|why| self.in_trouble(why));
+            let is_in_trouble = seen.trouble.is_some();
             self.pulses.send_replace(Arc::new(Pulse { number, began, ..seen }));
+            if !is_in_trouble {
+                // Only now, so that a list with a filter keeps nobody waiting who has come for something else.
+                match self.within_bound(looker.read(&self.connection, &self.boards)).await {
+                    Ok(None) => {}
+                    Ok(Some(readings)) => self.pulses.send_modify(|pulse| Arc::make_mut(pulse).readings = readings),
+                    Err(why) => drop(self.pulses.send_replace(Arc::new(self.in_trouble(why)))),
+                }
+            }
             let took = clock.monotonic().saturating_sub(began);
             let pause = (took * limits::LOOK_SHARE).clamp(limits::LOOK_PAUSE, limits::LOOK_PAUSE_MOST);
             let wait = async {
@@ -134,6 +139,14 @@ impl Hub {
                 crowd.looking = None;
                 return;
             }
+        }
+    }
+
+    /// What a look answers, or why there is none.
+    async fn within_bound<T>(&self, look: impl Future<Output = Result<T>>) -> std::result::Result<T, String> {
+        match self.connection.clock().timeout(limits::CALL, look).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("it has not answered within {} seconds", limits::CALL.as_secs())),
         }
     }
 

@@ -67,9 +67,9 @@ pub(super) const STREAM_KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// stream has one at most, and so has a page of events while it is made.
 pub(super) const WATCHED: usize = STREAMS + 1;
 
-/// Tasks that one look reads for all lists together, and what else is watched, before the rest waits for the next look: two
-/// lists whose filters let nothing through, or eighty without a filter.
-pub(super) const WATCHED_LOOK: u64 = 2 * LOOK;
+/// Tasks that one look reads for all lists together, and what else is watched, before the rest waits for the next look: a
+/// list whose filter lets nothing through, or forty without a filter.
+pub(super) const WATCHED_LOOK: u64 = LOOK;
 
 /// What anything but a list counts as among them: a few calls are about as dear as a page of a list.
 pub(super) const WATCHED_CALLS: u64 = PAGE_ROWS as u64;

@@ -18,7 +18,7 @@ use super::{
     member::MemberRow,
     rates::{Flow, Rates},
     status::{StatusBoard, StatusRow},
-    subject::{Reading, Readings, Source, Subject},
+    subject::{Known, Reading, Readings, Source, Subject},
     timetable::Timetable,
 };
 
@@ -120,6 +120,7 @@ pub(super) struct Looker {
     status_at: Option<Duration>,
     readings: Readings,
     journal: Journal,
+    known: Known,
 }
 
 impl Looker {
@@ -128,7 +129,7 @@ impl Looker {
         &mut self,
         connection: &Connection,
         boards: &Boards,
-        watched: Vec<Subject>,
+        watched: &[Subject],
     ) -> Result<Pulse> {
         let now = connection.broker().now().await?;
         let mut names = connection.inspect().queues().await?;
@@ -137,10 +138,11 @@ impl Looker {
         let (views, unreadable) = readable(views(connection, names).await)?;
         let roll = roll::call_first(connection, limits::MEMBERS).await?;
         let leader = connection.leader().incumbent().await?;
-        let timetable = boards.timetable.as_ref();
-        let source = Source { connection, timetable, now, roll: &roll, views: &views, uncounted: &uncounted };
         let events = self.journal.look(&**connection.events(), watched.contains(&Subject::Events)).await?;
-        self.readings.renew(&source, watched).await?;
+        self.readings.keep(watched);
+        // Of the fleet only tasks are told more, and a large one is not copied for nothing.
+        let known_roll = if self.readings.have_tasks() { roll.clone() } else { Vec::new() };
+        self.known = Known { now, roll: known_roll, views: views.clone(), uncounted: uncounted.clone() };
         self.look_at_status(connection, boards.status.as_ref()).await?;
         let (members, mut flows) = self.members(roll, now);
         let queues: Vec<_> = views.into_iter().map(|(name, view)| row(name, view, &mut flows)).collect();
@@ -168,6 +170,20 @@ impl Looker {
             events,
             trouble: None,
         })
+    }
+
+    /// Reads what is watched, after a look: those who need none of it do not wait for it. None if there is nothing to read.
+    pub(super) async fn read(
+        &mut self,
+        connection: &Connection,
+        boards: &Boards,
+    ) -> Result<Option<Vec<(Subject, Reading)>>> {
+        if self.readings.are_none() {
+            return Ok(None);
+        }
+        let source = Source { connection, timetable: boards.timetable.as_ref(), known: &self.known };
+        self.readings.renew(&source).await?;
+        Ok(Some(self.readings.known()))
     }
 
     /// Who is in the fleet and does what, and what happens in each queue.
