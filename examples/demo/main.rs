@@ -14,7 +14,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
 
 use taskq::{
-    BoxError, Scheduler, cron,
+    BoxError, EventsMode, Scheduler, cron,
     dashboard::{self, Options},
     every,
     prelude::*,
@@ -42,7 +42,7 @@ async fn run() -> Result<(), BoxError> {
     let folder = tempfile::tempdir()?;
     let own = format!("sqlite://{}", folder.path().join("demo.db").display());
     let (listen, url) = (option("--listen", "127.0.0.1:8080"), option("--url", &own));
-    let connection = taskq::connect(&url).await?;
+    let connection = taskq::connect(&url).await?.with_events(EventsMode::On);
     let listener = tokio::net::TcpListener::bind(&listen).await?;
     let address = listener.local_addr()?;
 

@@ -16,6 +16,7 @@ mod page;
 mod visitor;
 
 mod dead;
+mod events;
 mod health;
 mod login;
 mod overview;
@@ -30,7 +31,9 @@ mod bulk;
 mod live;
 
 mod hub;
+mod journal;
 mod pulse;
+mod subject;
 
 mod chart;
 mod facts;
@@ -71,6 +74,7 @@ pub use timetable::{Timetable, TimetableRow};
 use hub::Hub;
 use notes::Notes;
 use page::{Asker, PageError};
+use pulse::Boards;
 use sessions::Sessions;
 use throttle::Throttle;
 
@@ -113,7 +117,10 @@ impl Shared {
 impl Dashboard {
     /// A dashboard of the broker of this connection.
     pub fn new(connection: Connection, options: Options) -> Self {
-        let hub = Hub::new(connection.clone(), options.status.clone());
+        let hub = Hub::new(
+            connection.clone(),
+            Boards { status: options.status.clone(), timetable: options.timetable.clone() },
+        );
         Self(Arc::new(Shared {
             connection,
             options,
@@ -146,6 +153,7 @@ impl Dashboard {
             .route("/worker", get(workers::worker))
             .route("/schedules", get(schedules::schedules))
             .route("/schedule", get(schedules::schedule))
+            .route("/events", get(events::events))
             .route("/health", get(health::health))
             .route("/act", post(act::act))
             .route("/login", get(login::login).post(login::sign_in))

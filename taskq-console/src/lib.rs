@@ -7,6 +7,8 @@ pub mod dashboard;
 #[cfg(any(feature = "cli", feature = "dashboard"))]
 mod roll;
 #[cfg(any(feature = "cli", feature = "dashboard"))]
+mod said;
+#[cfg(any(feature = "cli", feature = "dashboard"))]
 mod search;
 #[cfg(any(feature = "cli", feature = "dashboard"))]
 mod why;

@@ -73,7 +73,7 @@ export async function assertAccessible(page, what) {
 }
 
 // The links of the list of sections.
-export const SECTIONS = ["/", "/queues", "/tasks?state=ready", "/tasks?state=retrying", "/dead", "/workers", "/schedules", "/health"];
+export const SECTIONS = ["/", "/queues", "/tasks?state=ready", "/tasks?state=retrying", "/dead", "/workers", "/schedules", "/events", "/events?kind=settled&queue=orders", "/health"];
 
 // Waits until the shop has had customers: there is a dead letter, and a schedule.
 export async function untilBusy(stage) {

@@ -258,13 +258,19 @@ async fn report(connection: &Connection, number: usize) {
     connection.fleet().check_in(member, &report.to_string(), Duration::from_secs(600)).await.expect("reported");
 }
 
-async fn get(router: &axum::Router, path: &str) -> (Duration, String) {
+/// An answer as it begins.
+async fn open(router: &axum::Router, path: &str) -> axum::response::Response {
     let request = Request::builder().uri(path).header("host", "127.0.0.1").body(Body::empty()).expect("valid");
     let mut request = request;
     request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 50_000))));
-    let began = Instant::now();
     let response = router.clone().oneshot(request).await.expect("answers");
     assert_eq!(response.status(), 200, "{path}");
+    response
+}
+
+async fn get(router: &axum::Router, path: &str) -> (Duration, String) {
+    let began = Instant::now();
+    let response = open(router, path).await;
     let body = axum::body::to_bytes(response.into_body(), 16 << 20).await.expect("bounded");
     (began.elapsed(), String::from_utf8(body.into()).expect("UTF-8"))
 }
@@ -381,9 +387,17 @@ async fn pages(watch: &Watch<'_>, connection: Connection) {
         &worker,
         "/schedules",
         "/health",
+        "/events",
+        "/events?text=nothing-has-this",
     ];
     for path in pages {
         measure(watch, path, async || get(&router, path).await.0).await;
     }
+    // Whoever watches lists whose filters let nothing through keeps nobody else waiting, and the server neither.
+    let mut streams = Vec::new();
+    for text in ["no", "task", "has", "this"] {
+        streams.push(open(&router, &format!("/live?page=tasks&queue=load&state=ready&text=nothing-{text}")).await);
+    }
+    measure(watch, "/ beside four lists that are watched", async || get(&router, "/").await.0).await;
     dashboard.close().await;
 }

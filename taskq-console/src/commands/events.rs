@@ -4,16 +4,17 @@ use std::{fmt, io::IsTerminal};
 
 use clap::{Args, builder::PossibleValuesParser};
 use serde_json::{Value, json};
-use taskq_core::{
-    BoxError, Connection, Cursor, Event, QueueName, SettledAs, Subscriber, Timestamp, Told, What, signals::Stops,
-};
+use taskq_core::{BoxError, Connection, Cursor, QueueName, Subscriber, Timestamp, Told, What, signals::Stops};
 
 use super::{
     Done, Format,
     output::{note, one_line, try_say},
     time::When,
 };
-use crate::words::{counted, instant, length};
+use crate::{
+    said::{Said, missed, said},
+    words::instant,
+};
 
 #[derive(Args, Debug)]
 pub struct EventsArgs {
@@ -123,9 +124,9 @@ fn json_of(told: &Told) -> Value {
 /// An event for people.
 fn line_of(told: &Told) -> String {
     let line = match told {
-        Told::Missed(count) => format!("-- {} gone before they were read --", counted(*count, "event")),
+        Told::Missed(count) => format!("-- {} --", missed(*count)),
         Told::Happened(_, event) => {
-            format!("{}  {:<14}  {}", instant(event.at), event.what.kind(), Words(event))
+            format!("{}  {:<14}  {}", instant(event.at), event.what.kind(), Words(&event.what))
         }
     };
     // Errors and names are somebody else's texts.
@@ -133,42 +134,15 @@ fn line_of(told: &Told) -> String {
 }
 
 /// What happened, in words.
-struct Words<'a>(&'a Event);
+struct Words<'a>(&'a What);
 
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.what {
-            What::Enqueued { id, task, due: None } => write!(f, "{id}  {task}"),
-            What::Enqueued { id, task, due: Some(due) } => write!(f, "{id}  {task}, due {}", instant(*due)),
-            What::Started { id, task, worker, attempt } => {
-                write!(f, "{id}  {task}, attempt {attempt} on {worker}")
-            }
-            What::Settled { id, task, attempt, outcome, took, error, .. } => {
-                let outcome = match outcome {
-                    SettledAs::PutOff => "put off",
-                    outcome => outcome.as_str(),
-                };
-                write!(f, "{id}  {task}, attempt {attempt} {outcome} after {}", length(*took))?;
-                error.iter().try_for_each(|error| write!(f, ": {error}"))
-            }
-            What::WorkerUp { worker, program, host, pid, queues } => {
-                let queues = queues.iter().map(QueueName::as_str).collect::<Vec<_>>().join(", ");
-                write!(f, "{worker}  {program} on {host}, process {pid}, serves {queues}")
-            }
-            What::WorkerDown { worker } => write!(f, "{worker}"),
-            What::LeaderChanged { scheduler, token, leads: true } => write!(f, "{scheduler} leads, token {token}"),
-            What::LeaderChanged { scheduler, token, .. } => write!(f, "{scheduler} leads no more, token {token}"),
-            What::Ticked { queue, entry, fire_time, enqueued } => {
-                write!(f, "{queue}/{entry}, {} for {}", counted(u64::from(*enqueued), "task"), instant(*fire_time))
-            }
-            What::HealthChanged { check, from, to, reason } => {
-                write!(f, "{check}, from {from} to {to}")?;
-                reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
-            }
-            What::LeftOut { count } => {
-                write!(f, "{} not told, for a process had more than it may tell", counted(*count, "event"))
-            }
-            What::Other { json, .. } => f.write_str(json),
+        let Said { about, joint, words, worker } = said(self.0);
+        write!(f, "{about}{joint}{words}")?;
+        // The end of an attempt has enough to say, and `--json` has them all.
+        match (self.0, worker) {
+            (What::Started { .. }, Some(worker)) => write!(f, " on {worker}"),
             _ => Ok(()),
         }
     }
@@ -176,6 +150,8 @@ impl fmt::Display for Words<'_> {
 
 #[cfg(test)]
 mod tests {
+    use taskq_core::Event;
+
     use super::*;
 
     fn told(json: &str) -> Told {
@@ -197,6 +173,24 @@ mod tests {
                     r#""settled","id":"mail/x","task":"send",{worker},"attempt":2,"outcome":"retried","took_us":1500000,"error":"no\n\u001b[31mroute"}}"#
                 ),
                 "settled         mail/x  send, attempt 2 retried after 1.5 s: no  [31mroute",
+            ),
+            (r#""cancelled","id":"mail/x","running":true}"#.to_owned(), "cancelled       mail/x  is asked to stop"),
+            (
+                r#""cancelled","id":"mail/x","running":false}"#.to_owned(),
+                "cancelled       mail/x  has waited and is cancelled",
+            ),
+            (r#""replayed","id":"mail/x"}"#.to_owned(), "replayed        mail/x  is ready again"),
+            (r#""dropped","id":"mail/x"}"#.to_owned(), "dropped         mail/x  is deleted"),
+            (r#""run_now","id":"mail/x"}"#.to_owned(), "run_now         mail/x  is ready before it was due"),
+            (r#""paused","queue":"mail"}"#.to_owned(), "paused          mail  hands out nothing"),
+            (r#""resumed","queue":"mail"}"#.to_owned(), "resumed         mail  hands out tasks again"),
+            (
+                r#""purged","queue":"mail","dead":true,"count":1200}"#.to_owned(),
+                "purged          mail  1,200 dead letters deleted",
+            ),
+            (
+                r#""purged","queue":"mail","dead":false,"count":1}"#.to_owned(),
+                "purged          mail  1 waiting task cancelled",
             ),
             (
                 format!(r#""worker_up",{worker},"program":"shop","host":"h1","pid":7,"queues":["a","b"]}}"#),

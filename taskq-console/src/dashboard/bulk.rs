@@ -55,9 +55,10 @@ pub(super) async fn matching(shared: &Arc<Shared>, fields: &Fields, what: What) 
     let (filter, began) = (filter(fields, now), shared.clock().monotonic());
     let is_late = || shared.clock().monotonic().saturating_sub(began) > limits::BULK_TIME / 2;
     let (mut ids, mut after, mut pages): (Vec<TaskId>, Option<PageToken>, usize) = (Vec::new(), None, 0);
+    let inspect = shared.connection.inspect();
     // All are found before the first is changed, so that no page moves under the next.
     loop {
-        let found = search(shared, &queue, Shelf::Dead, &filter, after.as_ref()).await?;
+        let found = shared.ask(search(&**inspect, &queue, Shelf::Dead, &filter, after.as_ref())).await?;
         ids.extend(found.tasks.into_iter().map(|view| view.id));
         after = found.next;
         pages += 1;

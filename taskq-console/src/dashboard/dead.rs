@@ -9,7 +9,8 @@ use taskq_core::Shelf;
 use super::{
     Shared, limits,
     page::{Asker, Frame, html, shown},
-    tasks::{List, list},
+    pulse::Pulse,
+    tasks::{Asked, List, list, live_list},
 };
 
 #[derive(Template)]
@@ -20,12 +21,25 @@ struct DeadPage {
     bulk: usize,
 }
 
+#[derive(Template)]
+#[template(path = "dead_live.html")]
+struct DeadPart<'a> {
+    frame: &'a Frame,
+    list: List,
+}
+
 pub(super) async fn dead(State(shared): State<Arc<Shared>>, asker: Asker) -> Response {
     let page = async {
         let pulse = shared.hub.watch(None).fresh().await?;
-        let list = list(&shared, &asker.query, &pulse, Shelf::Dead).await?;
+        let asked = Asked::of(&asker.query, Shelf::Dead)?;
+        let list = list(&shared, &asker.query, &pulse, &asked).await?;
         let frame = Frame::new(&shared, &asker, "dead", Some(&pulse));
         Ok(html(&DeadPage { frame, list, bulk: limits::BULK }))
     };
     shown(&shared, &asker, "dead", page).await
+}
+
+/// The moving part of the first page, if it was read.
+pub(super) fn part(frame: &Frame, pulse: &Pulse, asked: &Asked) -> askama::Result<Option<String>> {
+    live_list(pulse, asked).map(|list| DeadPart { frame, list }.render()).transpose()
 }

@@ -1,7 +1,6 @@
 //! [`Hub`]: one loop that looks at the broker for everybody who watches. While nobody does, there is none.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -10,7 +9,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use taskq_core::{Connection, TaskId};
+use taskq_core::{Connection, Result};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -19,15 +18,15 @@ use tokio::{
 use super::{
     limits,
     page::PageError,
-    pulse::{Looker, Pulse},
-    status::StatusBoard,
+    pulse::{Boards, Looker, Pulse},
+    subject::Subject,
 };
 
 /// Looks, and tells whoever watches.
 #[derive(Debug)]
 pub(super) struct Hub {
     connection: Connection,
-    status: Option<Arc<dyn StatusBoard>>,
+    boards: Boards,
     pulses: watch::Sender<Arc<Pulse>>,
     closing: watch::Sender<bool>,
     /// Looks that were begun so far.
@@ -43,8 +42,8 @@ struct Crowd {
     watchers: usize,
     /// When the last one left.
     left_at: Duration,
-    /// Single tasks, with how many watch each.
-    tasks: HashMap<TaskId, usize>,
+    /// What is watched beside the figures, with how many watch each, in the order in which they came.
+    subjects: Vec<(Subject, usize)>,
     /// What the loop knows, while it does not run.
     looker: Option<Looker>,
     /// The loop, while it runs.
@@ -52,30 +51,27 @@ struct Crowd {
 }
 
 impl Hub {
-    pub(super) fn new(connection: Connection, status: Option<Arc<dyn StatusBoard>>) -> Arc<Self> {
+    pub(super) fn new(connection: Connection, boards: Boards) -> Arc<Self> {
         let crowd = Mutex::new(Crowd { looker: Some(Looker::default()), ..Crowd::default() });
         let (pulses, closing) = (watch::Sender::new(Arc::default()), watch::Sender::new(false));
-        Arc::new(Self { connection, status, pulses, closing, begun: AtomicU64::new(0), hurry: Notify::new(), crowd })
+        Arc::new(Self { connection, boards, pulses, closing, begun: AtomicU64::new(0), hurry: Notify::new(), crowd })
     }
 
-    /// Begins to watch, and one single task too if there is room for it.
-    pub(super) fn watch(self: &Arc<Self>, task: Option<TaskId>) -> Watch {
-        // Before the loop is started, whose first look is fresh for whoever it is started for.
-        let begun_before = self.begun.load(Ordering::SeqCst);
+    /// Begins to watch, and one subject too if there is room for it.
+    pub(super) fn watch(self: &Arc<Self>, subject: Option<Subject>) -> Watch {
         let mut crowd = self.crowd();
         crowd.watchers += 1;
-        let has_room = |id: &TaskId| crowd.tasks.contains_key(id) || crowd.tasks.len() < limits::WATCHED_TASKS;
-        let task = task.filter(has_room);
-        if let Some(id) = &task {
-            *crowd.tasks.entry(id.clone()).or_default() += 1;
-        }
+        let subject = subject.filter(|subject| crowd.take_up(subject));
+        // Under the lock: the next look knows of the subject. And before the loop is started, whose first look is fresh for whoever
+        // it is started for.
+        let begun_before = self.begun.load(Ordering::SeqCst);
         let is_looking = crowd.looking.as_ref().is_some_and(|looking| !looking.is_finished());
         if !is_looking && !*self.closing.borrow() {
             let hub = Arc::clone(self);
             let looker = crowd.looker.take().unwrap_or_default();
             crowd.looking = Some(self.connection.clock().spawn("dashboard", hub.look_on(looker)));
         }
-        Watch { hub: Arc::clone(self), pulses: self.pulses.subscribe(), begun_before, task }
+        Watch { hub: Arc::clone(self), pulses: self.pulses.subscribe(), begun_before, subject }
     }
 
     /// What was seen last, if anybody has watched since not long ago.
@@ -107,15 +103,20 @@ impl Hub {
             // This look is for all who are in a hurry by now. Taken back before the look counts as begun: whoever comes in
             // between asks for another one in vain, and nobody waits in vain.
             let _ = self.hurry.notified().now_or_never();
-            let (began, number) = (clock.monotonic(), self.begun.fetch_add(1, Ordering::SeqCst) + 1);
-            let watched = self.crowd().tasks.keys().cloned().collect();
-            let look = looker.look(&self.connection, self.status.as_ref(), watched);
-            let seen = match clock.timeout(limits::CALL, look).await {
-                Ok(Ok(pulse)) => pulse,
-                Ok(Err(error)) => self.in_trouble(error.to_string()),
-                Err(_) => self.in_trouble(format!("it has not answered within {} seconds", limits::CALL.as_secs())),
-            };
+            let began = clock.monotonic();
+            let (number, watched) = self.begin();
+            let look = looker.look(&self.connection, &self.boards, &watched);
+            let seen = self.within_bound(look).await.unwrap_or_else(|why| self.in_trouble(why));
+            let is_in_trouble = seen.trouble.is_some();
             self.pulses.send_replace(Arc::new(Pulse { number, began, ..seen }));
+            if !is_in_trouble {
+                // Only now, so that a list with a filter keeps nobody waiting who has come for something else.
+                match self.within_bound(looker.read(&self.connection, &self.boards)).await {
+                    Ok(None) => {}
+                    Ok(Some(readings)) => self.pulses.send_modify(|pulse| Arc::make_mut(pulse).readings = readings),
+                    Err(why) => drop(self.pulses.send_replace(Arc::new(self.in_trouble(why)))),
+                }
+            }
             let took = clock.monotonic().saturating_sub(began);
             let pause = (took * limits::LOOK_SHARE).clamp(limits::LOOK_PAUSE, limits::LOOK_PAUSE_MOST);
             let wait = async {
@@ -141,6 +142,21 @@ impl Hub {
         }
     }
 
+    /// What a look answers, or why there is none.
+    async fn within_bound<T>(&self, look: impl Future<Output = Result<T>>) -> std::result::Result<T, String> {
+        match self.connection.clock().timeout(limits::CALL, look).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("it has not answered within {} seconds", limits::CALL.as_secs())),
+        }
+    }
+
+    /// Begins a look: its number, and what it is to read.
+    fn begin(&self) -> (u64, Vec<Subject>) {
+        let crowd = self.crowd();
+        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        (number, crowd.subjects.iter().map(|(subject, _)| subject.clone()).collect())
+    }
+
     /// What was seen last, with what is wrong now.
     fn in_trouble(&self, why: String) -> Pulse {
         tracing::warn!(broker = self.connection.address(), %why, "the dashboard cannot look at the broker");
@@ -153,6 +169,27 @@ impl Hub {
     }
 }
 
+impl Crowd {
+    /// One more watches this; false if there is no room for it.
+    fn take_up(&mut self, subject: &Subject) -> bool {
+        let has_room = self.subjects.len() < limits::WATCHED;
+        match self.subjects.iter_mut().find(|(known, _)| known == subject) {
+            Some((_, watchers)) => *watchers += 1,
+            None if has_room => self.subjects.push((subject.clone(), 1)),
+            None => return false,
+        }
+        true
+    }
+
+    /// One less watches this.
+    fn let_go(&mut self, subject: &Subject) {
+        if let Some((_, watchers)) = self.subjects.iter_mut().find(|(known, _)| known == subject) {
+            *watchers -= 1;
+        }
+        self.subjects.retain(|(_, watchers)| *watchers > 0);
+    }
+}
+
 /// Somebody who watches, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -160,7 +197,7 @@ pub(super) struct Watch {
     pulses: watch::Receiver<Arc<Pulse>>,
     /// Looks that were begun before it.
     begun_before: u64,
-    task: Option<TaskId>,
+    subject: Option<Subject>,
 }
 
 impl Watch {
@@ -193,12 +230,8 @@ impl Drop for Watch {
         let mut crowd = self.hub.crowd();
         crowd.watchers -= 1;
         crowd.left_at = now;
-        let Some(id) = &self.task else { return };
-        if let Some(count) = crowd.tasks.get_mut(id) {
-            *count -= 1;
-            if *count == 0 {
-                crowd.tasks.remove(id);
-            }
+        if let Some(subject) = &self.subject {
+            crowd.let_go(subject);
         }
     }
 }

@@ -63,8 +63,19 @@ pub(super) const STREAM_AGE: Duration = Duration::from_secs(10 * 60);
 /// A silent stream says so often that it lives.
 pub(super) const STREAM_KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Single tasks that are kept up to date at once, for however many browsers.
-pub(super) const WATCHED_TASKS: usize = 32;
+/// Tasks, queues, lists, schedules and the stream of events that are kept up to date at once, for however many browsers: a
+/// stream has one at most, and so has a page of events while it is made.
+pub(super) const WATCHED: usize = STREAMS + 1;
+
+/// Tasks that one look reads for all lists together, and what else is watched, before the rest waits for the next look: a
+/// list whose filter lets nothing through, or forty without a filter.
+pub(super) const WATCHED_LOOK: u64 = LOOK;
+
+/// What anything but a list counts as among them: a few calls are about as dear as a page of a list.
+pub(super) const WATCHED_CALLS: u64 = PAGE_ROWS as u64;
+
+/// How long a look reads what is watched, so that figures follow within a second on a slow broker too.
+pub(super) const WATCHED_TIME: Duration = Duration::from_millis(150);
 
 /// Longest query string, in bytes.
 pub(super) const MAX_QUERY: usize = 4 * 1024;
@@ -77,6 +88,13 @@ pub(super) const PAGE_ROWS: usize = 50;
 
 /// Tasks that a page with a filter looks at before it is shown: more take longer than people wait for a page.
 pub(super) const LOOK: u64 = 2_000;
+
+/// Events that are kept here while somebody watches them, the newest, and that a page of older ones looks at: about a
+/// megabyte, and read in ten calls.
+pub(super) const EVENTS: usize = 2_000;
+
+/// Rows of a page of events.
+pub(super) const EVENT_ROWS: usize = 100;
 
 /// Rows of the first list on a page that has several.
 pub(super) const SHORT_ROWS: usize = 8;

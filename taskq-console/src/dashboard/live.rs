@@ -11,16 +11,23 @@ use axum::{
     },
 };
 use futures_util::stream;
-use taskq_core::TaskId;
+use taskq_core::{EntryId, QueueName, Shelf, TaskId};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::{
-    Shared, health,
+    Shared, dead, events,
+    fields::Fields,
+    health,
     hub::Watch,
+    journal::Wanted,
     limits, overview,
     page::{self, Asker, Frame},
     pulse::Pulse,
-    queues, task,
+    queues,
+    schedules::{self, entry_id},
+    subject::{Reading, Subject},
+    task,
+    tasks::{self, Asked},
     visitor::{Visitor, cookie},
     workers,
 };
@@ -30,23 +37,16 @@ pub(super) async fn live(State(shared): State<Arc<Shared>>, asker: Asker, header
     let Ok(place) = Arc::clone(&shared.streams).try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many browsers watch; this page stays as it is").into_response();
     };
-    let page = asker.query.get("page").to_owned();
-    let subject = asker.query.get("of").to_owned();
-    let watched = match page.as_str() {
-        "task" => subject.parse::<TaskId>().ok(),
-        _ => None,
-    };
+    let page = Page::of(&asker.query).unwrap_or(Page::None);
     let frame = Frame::new(&shared, &asker, "", None);
     let stream = Stream {
-        watch: shared.hub.watch(watched.clone()),
+        watch: shared.hub.watch(page.subject()),
         closing: shared.hub.closing(),
         ends_at: shared.clock().monotonic() + limits::STREAM_AGE,
         session: cookie(&headers).map(str::to_owned),
         visitor: asker.visitor,
         last: None,
         page,
-        subject,
-        watched,
         frame,
         shared,
         _place: place,
@@ -59,6 +59,60 @@ pub(super) async fn live(State(shared): State<Arc<Shared>>, asker: Asker, header
         Some((Ok::<_, Infallible>(event), stream))
     });
     Sse::new(events).keep_alive(KeepAlive::new().interval(limits::STREAM_KEEP_ALIVE)).into_response()
+}
+
+/// A page with a moving part.
+#[derive(Clone, Debug)]
+enum Page {
+    Overview,
+    Queues,
+    Queue(QueueName),
+    Workers,
+    Worker(String),
+    Health,
+    Task(TaskId),
+    Tasks(Asked),
+    Dead(Asked),
+    Schedules,
+    Schedule(EntryId),
+    Events(Wanted),
+    /// One that is not there: its browser is told when the broker is away, and no more.
+    None,
+}
+
+impl Page {
+    /// What a query asks for. Of a list it is the first page: only that one follows.
+    fn of(query: &Fields) -> Option<Self> {
+        let subject = query.get("of");
+        match query.get("page") {
+            "overview" => Some(Self::Overview),
+            "queues" => Some(Self::Queues),
+            "queue" => QueueName::new(subject).ok().map(Self::Queue),
+            "workers" => Some(Self::Workers),
+            "worker" => Some(Self::Worker(subject.to_owned())),
+            "health" => Some(Self::Health),
+            "task" => subject.parse().ok().map(Self::Task),
+            "tasks" => Asked::of_tasks(query).ok().map(Self::Tasks),
+            "dead" => Asked::of(query, Shelf::Dead).ok().map(Self::Dead),
+            "schedules" => Some(Self::Schedules),
+            "schedule" => entry_id(query.get("queue"), query.get("name")).ok().map(Self::Schedule),
+            "events" => Wanted::of(query).ok().map(Self::Events),
+            _ => None,
+        }
+    }
+
+    /// What has to be read for it beside the figures.
+    fn subject(&self) -> Option<Subject> {
+        match self {
+            Self::Queue(name) => Some(Subject::Queue(name.clone())),
+            Self::Task(id) => Some(Subject::Task(id.clone())),
+            Self::Tasks(asked) | Self::Dead(asked) => Some(Subject::List(asked.clone())),
+            Self::Schedules => Some(Subject::Schedules),
+            Self::Schedule(id) => Some(Subject::Schedule(id.clone())),
+            Self::Events(_) => Some(Subject::Events),
+            Self::Overview | Self::Queues | Self::Workers | Self::Worker(_) | Self::Health | Self::None => None,
+        }
+    }
 }
 
 /// What a browser is told.
@@ -77,9 +131,7 @@ struct Stream {
     ends_at: Duration,
     session: Option<String>,
     visitor: Visitor,
-    page: String,
-    subject: String,
-    watched: Option<TaskId>,
+    page: Page,
     frame: Frame,
     /// What was sent last: the same is not sent again.
     last: Option<Seen>,
@@ -127,18 +179,23 @@ impl Stream {
         }
         let frame = &self.frame;
         let counts = page::counts_part(&pulse, frame.has_status)?;
-        let part = match self.page.as_str() {
-            "overview" => overview::part(frame, pulse).map(Some),
-            "queues" => queues::queues_part(frame, &pulse).map(Some),
-            "queue" => queues::queue_part(frame, &pulse, &self.subject),
-            "workers" => workers::workers_part(frame, &pulse).map(Some),
-            "worker" => workers::worker_part(frame, &pulse, &self.subject),
-            "health" => health::part(&pulse).map(Some),
-            "task" => {
-                let facts = self.watched.as_ref().and_then(|id| pulse.tasks.get(id));
-                facts.map(|facts| task::part(&self.shared, frame, facts)).transpose()
-            }
-            _ => Ok(None),
+        let part = match &self.page {
+            Page::Overview => overview::part(frame, pulse).map(Some),
+            Page::Queues => queues::queues_part(frame, &pulse).map(Some),
+            Page::Queue(name) => queues::queue_part(frame, &pulse, name),
+            Page::Workers => workers::workers_part(frame, &pulse).map(Some),
+            Page::Worker(id) => workers::worker_part(frame, &pulse, id),
+            Page::Health => health::part(&pulse).map(Some),
+            Page::Task(id) => match pulse.reading(&Subject::Task(id.clone())) {
+                Some(Reading::Task(facts)) => task::part(&self.shared, frame, facts).map(Some),
+                _ => Ok(None),
+            },
+            Page::Tasks(asked) => tasks::part(frame, &pulse, asked),
+            Page::Dead(asked) => dead::part(frame, &pulse, asked),
+            Page::Schedules => schedules::schedules_part(frame, &pulse),
+            Page::Schedule(id) => schedules::schedule_part(&pulse, id),
+            Page::Events(wanted) => events::part(frame, &pulse, wanted),
+            Page::None => Ok(None),
         };
         Ok(part?.map(|part| Seen::Part(part + &counts)))
     }

@@ -1,25 +1,25 @@
 //! [`Pulse`]: what one look at the broker saw, shared by all pages and browsers.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::{StreamExt, stream};
-use taskq_core::{
-    Connection, Counts, Incumbent, MemberId, QueueName, QueueView, Result, TaskId, Timestamp, fleet::MemberKind,
-};
+use taskq_core::{Connection, Counts, Incumbent, MemberId, QueueName, QueueView, Result, Timestamp, fleet::MemberKind};
 
 use crate::roll::{self, Listed};
 
 use super::{
     chart::{Chart, History, Point},
-    facts::{Facts, gather_among},
+    journal::{Journal, Newest},
     limits,
     member::MemberRow,
     rates::{Flow, Rates},
     status::{StatusBoard, StatusRow},
+    subject::{Known, Reading, Readings, Source, Subject},
+    timetable::Timetable,
 };
 
 /// What a look saw.
@@ -42,8 +42,10 @@ pub(super) struct Pulse {
     pub(super) total: Counts,
     pub(super) flow: Flow,
     pub(super) charts: Vec<Chart>,
-    /// The tasks that somebody watches.
-    pub(super) tasks: HashMap<TaskId, Arc<Facts>>,
+    /// What somebody watches, as far as it was read.
+    pub(super) readings: Vec<(Subject, Reading)>,
+    /// The newest events, if somebody watches them.
+    pub(super) events: Option<Arc<Newest>>,
     /// Why the broker could not be asked. The rest is what was seen before.
     pub(super) trouble: Option<String>,
 }
@@ -90,11 +92,23 @@ impl Pulse {
         self.queues.iter().map(|row| &row.name).chain(unreadable).chain(&self.uncounted)
     }
 
+    /// What was read of a subject.
+    pub(super) fn reading(&self, subject: &Subject) -> Option<&Reading> {
+        self.readings.iter().find(|(known, _)| known == subject).map(|(_, reading)| reading)
+    }
+
     /// What of health is not as it should be.
     pub(super) fn complaints(&self) -> usize {
         let rows = self.status.iter().flat_map(|rows| rows.iter());
         rows.filter(|row| !row.is_paused && row.health != super::status::Health::Healthy).count()
     }
+}
+
+/// What is looked at beside the broker, if this dashboard has it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Boards {
+    pub(super) status: Option<Arc<dyn StatusBoard>>,
+    pub(super) timetable: Option<Arc<dyn Timetable>>,
 }
 
 /// Looks at a broker, and remembers what it takes to tell rates.
@@ -104,6 +118,9 @@ pub(super) struct Looker {
     history: History,
     status: Option<Arc<Vec<StatusRow>>>,
     status_at: Option<Duration>,
+    readings: Readings,
+    journal: Journal,
+    known: Known,
 }
 
 impl Looker {
@@ -111,8 +128,8 @@ impl Looker {
     pub(super) async fn look(
         &mut self,
         connection: &Connection,
-        board: Option<&Arc<dyn StatusBoard>>,
-        watched: Vec<TaskId>,
+        boards: &Boards,
+        watched: &[Subject],
     ) -> Result<Pulse> {
         let now = connection.broker().now().await?;
         let mut names = connection.inspect().queues().await?;
@@ -121,8 +138,12 @@ impl Looker {
         let (views, unreadable) = readable(views(connection, names).await)?;
         let roll = roll::call_first(connection, limits::MEMBERS).await?;
         let leader = connection.leader().incumbent().await?;
-        let tasks = tasks(connection, watched, &roll, now).await?;
-        self.look_at_status(connection, board).await?;
+        let events = self.journal.look(&**connection.events(), watched.contains(&Subject::Events)).await?;
+        self.readings.keep(watched);
+        // Of the fleet only tasks are told more, and a large one is not copied for nothing.
+        let known_roll = if self.readings.have_tasks() { roll.clone() } else { Vec::new() };
+        self.known = Known { now, roll: known_roll, views: views.clone(), uncounted: uncounted.clone() };
+        self.look_at_status(connection, boards.status.as_ref()).await?;
         let (members, mut flows) = self.members(roll, now);
         let queues: Vec<_> = views.into_iter().map(|(name, view)| row(name, view, &mut flows)).collect();
         let total = total(&queues);
@@ -145,9 +166,24 @@ impl Looker {
             total,
             flow,
             charts: vec![history.throughput(), history.depth(), history.latency(), history.waiting()],
-            tasks,
+            readings: self.readings.known(),
+            events,
             trouble: None,
         })
+    }
+
+    /// Reads what is watched, after a look: those who need none of it do not wait for it. None if there is nothing to read.
+    pub(super) async fn read(
+        &mut self,
+        connection: &Connection,
+        boards: &Boards,
+    ) -> Result<Option<Vec<(Subject, Reading)>>> {
+        if self.readings.are_none() {
+            return Ok(None);
+        }
+        let source = Source { connection, timetable: boards.timetable.as_ref(), known: &self.known };
+        self.readings.renew(&source).await?;
+        Ok(Some(self.readings.known()))
     }
 
     /// Who is in the fleet and does what, and what happens in each queue.
@@ -201,25 +237,6 @@ fn readable(views: Vec<(QueueName, Result<QueueView>)>) -> Result<Readable> {
         }
     }
     Ok((readable, unreadable))
-}
-
-/// What is known of the tasks that somebody watches. One that cannot be read stays on its page as it was.
-async fn tasks(
-    connection: &Connection,
-    watched: Vec<TaskId>,
-    roll: &[Listed],
-    now: Timestamp,
-) -> Result<HashMap<TaskId, Arc<Facts>>> {
-    let mut tasks = HashMap::new();
-    for id in watched {
-        match gather_among(connection, &id, roll, now).await {
-            Ok(Some(facts)) => drop(tasks.insert(id, Arc::new(facts))),
-            Ok(None) => {}
-            Err(error) if error.is_transient() => return Err(error),
-            Err(error) => tracing::debug!(%id, %error, "a task that somebody watches cannot be read"),
-        }
-    }
-    Ok(tasks)
 }
 
 fn row(name: QueueName, view: QueueView, flows: &mut BTreeMap<QueueName, Flow>) -> QueueRow {

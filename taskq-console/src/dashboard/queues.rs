@@ -11,6 +11,8 @@ use super::{
     fields::encoded,
     page::{Asker, Frame, PageError, html, shown},
     pulse::{Pulse, QueueRow},
+    rates::Flow,
+    subject::{Reading, Subject},
 };
 use crate::words::{counted, length, number, rate, relative};
 
@@ -117,13 +119,10 @@ pub(super) fn queues_part(frame: &Frame, pulse: &Pulse) -> askama::Result<String
 struct QueuePage {
     frame: Frame,
     view: Queue,
-    /// What could be purged.
-    waiting: String,
-    dead: String,
 }
 
 #[derive(Template)]
-#[template(path = "queue_live.html")]
+#[template(path = "queue_part.html")]
 struct QueuePart<'a> {
     frame: &'a Frame,
     view: Queue,
@@ -133,6 +132,9 @@ struct Queue {
     line: QueueLine,
     shelves: Vec<ShelfLine>,
     workers: Vec<super::workers::WorkerLine>,
+    /// What could be purged.
+    waiting: String,
+    dead: String,
 }
 
 struct ShelfLine {
@@ -156,7 +158,13 @@ impl Queue {
             pulse.members.iter().filter(|member| member.report.iter().flat_map(|report| &report.lanes).any(serves));
         let workers =
             workers.take(super::limits::PAGE_ROWS).map(|row| super::workers::WorkerLine::of(row, pulse.now)).collect();
-        Self { line: QueueLine::of(row, pulse.now), shelves: Shelf::ALL.map(shelf).into(), workers }
+        Self {
+            line: QueueLine::of(row, pulse.now),
+            shelves: Shelf::ALL.map(shelf).into(),
+            workers,
+            waiting: counted(counts.ready + counts.scheduled + counts.retrying, "waiting task"),
+            dead: counted(counts.dead, "dead letter"),
+        }
     }
 }
 
@@ -171,7 +179,7 @@ async fn found(shared: &Arc<Shared>, pulse: &Pulse, name: &str) -> Result<QueueR
         return Err(PageError::Missing(format!("There is no queue \"{name}\".")));
     }
     let view = shared.ask(shared.connection.inspect().queue(&name)).await?;
-    Ok(QueueRow { name, view, flow: super::rates::Flow::default() })
+    Ok(QueueRow { name, view, flow: Flow::default() })
 }
 
 pub(super) async fn queue(State(shared): State<Arc<Shared>>, asker: Asker) -> Response {
@@ -179,17 +187,19 @@ pub(super) async fn queue(State(shared): State<Arc<Shared>>, asker: Asker) -> Re
         let pulse = shared.hub.watch(None).fresh().await?;
         let row = found(&shared, &pulse, asker.query.get("name")).await?;
         let frame = Frame::new(&shared, &asker, "queues", Some(&pulse));
-        let counts = &row.view.counts;
-        let waiting = counted(counts.ready + counts.scheduled + counts.retrying, "waiting task");
-        let dead = counted(counts.dead, "dead letter");
-        Ok(html(&QueuePage { frame, view: Queue::of(&pulse, &row), waiting, dead }))
+        Ok(html(&QueuePage { frame, view: Queue::of(&pulse, &row) }))
     };
     shown(&shared, &asker, "queues", page).await
 }
 
-pub(super) fn queue_part(frame: &Frame, pulse: &Pulse, name: &str) -> askama::Result<Option<String>> {
-    let row = QueueName::new(name).ok().and_then(|name| pulse.queue(&name));
-    row.map(|row| QueuePart { frame, view: Queue::of(pulse, row) }.render()).transpose()
+/// The moving part of the page of one: of the look's own counts, or as it was read for those who watch it.
+pub(super) fn queue_part(frame: &Frame, pulse: &Pulse, name: &QueueName) -> askama::Result<Option<String>> {
+    let row = match (pulse.queue(name), pulse.reading(&Subject::Queue(name.clone()))) {
+        (Some(row), _) => row.clone(),
+        (None, Some(Reading::Queue(view))) => QueueRow { name: name.clone(), view: *view, flow: Flow::default() },
+        (None, _) => return Ok(None),
+    };
+    QueuePart { frame, view: Queue::of(pulse, &row) }.render().map(Some)
 }
 
 #[cfg(test)]

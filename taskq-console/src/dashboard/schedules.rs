@@ -12,6 +12,8 @@ use super::{
     limits,
     mask::readable_json,
     page::{Asker, Frame, PageError, html, shown},
+    pulse::Pulse,
+    subject::{Reading, Subject},
     timetable::{Timetable, TimetableRow},
 };
 use crate::words::{instant, machine_instant, relative};
@@ -58,21 +60,66 @@ impl ScheduleLine {
 #[template(path = "schedules.html")]
 struct SchedulesPage {
     frame: Frame,
+    view: Plan,
+}
+
+#[derive(Template)]
+#[template(path = "schedules_live.html")]
+struct SchedulesPart<'a> {
+    frame: &'a Frame,
+    view: Plan,
+}
+
+/// A page of schedules.
+struct Plan {
     rows: Vec<ScheduleLine>,
     leader: Option<String>,
     next: Option<String>,
     is_first: bool,
 }
 
+impl Plan {
+    fn of(rows: &[TimetableRow], pulse: &Pulse, is_first: bool) -> Self {
+        let last = rows.last().filter(|_| rows.len() >= limits::PAGE_ROWS).map(|row| &row.id);
+        let next = last
+            .map(|id| format!("after_queue={}&after_name={}", encoded(id.queue.as_str()), encoded(id.name.as_str())));
+        let rows = rows.iter().map(|row| ScheduleLine::of(row, pulse.now)).collect();
+        Self { rows, leader: pulse.leaders_name(), next, is_first }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "schedule.html")]
 struct SchedulePage {
     frame: Frame,
+    view: Schedule,
+}
+
+#[derive(Template)]
+#[template(path = "schedule_live.html")]
+struct SchedulePart {
+    view: Schedule,
+}
+
+struct Schedule {
     line: ScheduleLine,
     policies: String,
     arguments: String,
     added: String,
     fires: Vec<(String, String, String)>,
+}
+
+impl Schedule {
+    fn of(row: &TimetableRow, now: Timestamp) -> Self {
+        let fire = |at: &Timestamp| (instant(*at), machine_instant(*at), relative(*at, now));
+        Self {
+            line: ScheduleLine::of(row, now),
+            policies: row.policies.clone(),
+            arguments: row.arguments.as_deref().map(readable_json).unwrap_or_default(),
+            added: instant(row.created_at),
+            fires: row.upcoming.iter().map(fire).collect(),
+        }
+    }
 }
 
 /// What schedules are read from, if this dashboard has it.
@@ -95,15 +142,18 @@ pub(super) async fn schedules(State(shared): State<Arc<Shared>>, asker: Asker) -
             false => None,
         };
         let rows = shared.ask(timetable.page(after.as_ref(), limits::PAGE_ROWS)).await?;
-        let last = rows.last().filter(|_| rows.len() >= limits::PAGE_ROWS).map(|row| &row.id);
-        let next = last
-            .map(|id| format!("after_queue={}&after_name={}", encoded(id.queue.as_str()), encoded(id.name.as_str())));
-        let leader = pulse.leaders_name();
         let frame = Frame::new(&shared, &asker, "schedules", Some(&pulse));
-        let rows = rows.iter().map(|row| ScheduleLine::of(row, pulse.now)).collect();
-        Ok(html(&SchedulesPage { frame, rows, leader, next, is_first: after.is_none() }))
+        Ok(html(&SchedulesPage { frame, view: Plan::of(&rows, &pulse, after.is_none()) }))
     };
     shown(&shared, &asker, "schedules", page).await
+}
+
+/// The moving part of the first page, if it was read.
+pub(super) fn schedules_part(frame: &Frame, pulse: &Pulse) -> askama::Result<Option<String>> {
+    match pulse.reading(&Subject::Schedules) {
+        Some(Reading::Schedules(rows)) => SchedulesPart { frame, view: Plan::of(rows, pulse, true) }.render().map(Some),
+        _ => Ok(None),
+    }
 }
 
 pub(super) async fn schedule(State(shared): State<Arc<Shared>>, asker: Asker) -> Response {
@@ -114,16 +164,16 @@ pub(super) async fn schedule(State(shared): State<Arc<Shared>>, asker: Asker) ->
             return Err(PageError::Missing(format!("There is no schedule {id}.")));
         };
         let now = shared.ask(shared.connection.broker().now()).await?;
-        let fire = |at: &Timestamp| (instant(*at), machine_instant(*at), relative(*at, now));
-        let page = SchedulePage {
-            frame: Frame::new(&shared, &asker, "schedules", None),
-            line: ScheduleLine::of(&row, now),
-            policies: row.policies.clone(),
-            arguments: row.arguments.as_deref().map(readable_json).unwrap_or_default(),
-            added: instant(row.created_at),
-            fires: row.upcoming.iter().map(fire).collect(),
-        };
-        Ok(html(&page))
+        let frame = Frame::new(&shared, &asker, "schedules", None);
+        Ok(html(&SchedulePage { frame, view: Schedule::of(&row, now) }))
     };
     shown(&shared, &asker, "schedules", page).await
+}
+
+/// The moving part of the page of one, if it was read.
+pub(super) fn schedule_part(pulse: &Pulse, id: &EntryId) -> askama::Result<Option<String>> {
+    match pulse.reading(&Subject::Schedule(id.clone())) {
+        Some(Reading::Schedule(row)) => SchedulePart { view: Schedule::of(row, pulse.now) }.render().map(Some),
+        _ => Ok(None),
+    }
 }

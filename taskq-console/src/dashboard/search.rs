@@ -1,10 +1,10 @@
 //! Looks for tasks as a page asks for it: what it filters by, and how far it looks.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use taskq_core::{PageToken, QueueName, Shelf, Timestamp};
+use taskq_core::{Inspect, PageToken, QueueName, Result, Shelf, Timestamp};
 
-use super::{Shared, fields::Fields, limits, page::PageError};
+use super::{fields::Fields, limits};
 pub(super) use crate::search::{Filter, Found};
 
 /// How long ago tasks were enqueued, as a page lets one choose: what the address says, and what people read.
@@ -30,12 +30,11 @@ pub(super) fn filter(query: &Fields, now: Timestamp) -> Filter {
 
 /// A page of what fits.
 pub(super) async fn search(
-    shared: &Arc<Shared>,
+    inspect: &dyn Inspect,
     queue: &QueueName,
     shelf: Shelf,
     filter: &Filter,
     after: Option<&PageToken>,
-) -> Result<Found, PageError> {
-    let bounds = (limits::PAGE_ROWS, limits::LOOK);
-    shared.ask(crate::search::search(&**shared.connection.inspect(), queue, shelf, filter, after, bounds)).await
+) -> Result<Found> {
+    crate::search::search(inspect, queue, shelf, filter, after, (limits::PAGE_ROWS, limits::LOOK)).await
 }

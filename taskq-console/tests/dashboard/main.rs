@@ -5,6 +5,7 @@ mod way;
 
 mod access;
 mod actions;
+mod events;
 mod hostile;
 mod live;
 mod pages;

@@ -9,7 +9,9 @@ use crate::stage::{Stage, encoded, enqueue_many, pages, queue};
 #[tokio::test]
 async fn every_page_of_a_full_broker_and_of_an_empty_one_is_shown() {
     let stage = Stage::operator();
-    for path in ["/", "/queues", "/tasks", "/tasks?state=running", "/dead", "/workers", "/schedules", "/health"] {
+    for path in
+        ["/", "/queues", "/tasks", "/tasks?state=running", "/dead", "/workers", "/schedules", "/health", "/events"]
+    {
         assert_eq!(stage.get(path).await.status, StatusCode::OK, "{path} of an empty broker");
     }
     let tasks = stage.fill("hello").await;
@@ -146,7 +148,7 @@ async fn while_the_broker_is_away_a_page_says_so_and_how_to_go_on() {
     stage.fill("plain").await;
     assert_eq!(stage.get("/").await.status, StatusCode::OK);
     stage.way.cut(true);
-    for path in ["/", "/queues", "/tasks", "/dead", "/workers", "/schedules", "/health"] {
+    for path in ["/", "/queues", "/tasks", "/dead", "/workers", "/schedules", "/health", "/events"] {
         let page = stage.get(path).await;
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
         assert!(page.body.contains("The broker cannot be asked") && page.body.contains("connection refused"), "{path}");

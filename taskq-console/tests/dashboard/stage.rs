@@ -21,8 +21,8 @@ use taskq_console::dashboard::{
     Dashboard, Health, Options, StatusBoard, StatusChange, StatusRow, Timetable, TimetableRow,
 };
 use taskq_core::{
-    Clock, Connection, DeadReason, EntryId, EntryName, Invocation, LogLevel, LogLine, MemberId, QueueName, Result,
-    TaskError, TaskId, TaskKey, Timestamp, WorkerId,
+    Clock, Connection, DeadReason, EntryId, EntryName, Event, Invocation, LogLevel, LogLine, MemberId, QueueName,
+    Result, SettledAs, TaskError, TaskId, TaskKey, Timestamp, What, WorkerId,
     broker::{Ending, Settlement, memory},
     clock::Simulation,
     id::{BatchId, ClaimNumber, Owner},
@@ -72,6 +72,8 @@ pub(crate) struct Stage {
     pub(crate) router: Router,
     pub(crate) way: Arc<Way>,
     pub(crate) told: Arc<Mutex<Vec<String>>>,
+    /// How often schedules were read.
+    pub(crate) timetable_reads: Arc<AtomicU64>,
     pub(crate) worker: MemberId,
     pub(crate) owner: Owner,
     claims: AtomicU64,
@@ -116,7 +118,9 @@ impl Stage {
     fn living_in(time: Time, options: Options, text: &str) -> Self {
         let (connection, way) = Way::to(&memory::connect(time.clock.clone()));
         let (told, clock) = (Arc::new(Mutex::new(Vec::new())), time.clock.clone());
-        let timetable = Arc::new(OneSchedule { text: text.to_owned(), clock, told: Arc::clone(&told) });
+        let timetable_reads = Arc::default();
+        let (reads, text_of) = (Arc::clone(&timetable_reads), text.to_owned());
+        let timetable = Arc::new(OneSchedule { text: text_of, clock, told: Arc::clone(&told), reads });
         let status = Arc::new(OneCheck { text: text.to_owned(), clock: time.clock.clone() });
         let dashboard = Dashboard::new(connection.clone(), options.timetable(timetable).status(status));
         let worker = WorkerId::generate();
@@ -125,6 +129,7 @@ impl Stage {
             dashboard,
             connection,
             told,
+            timetable_reads,
             way,
             worker: worker.into(),
             owner: Owner { worker, term: 0 },
@@ -230,7 +235,60 @@ impl Stage {
             self.connection.logs().append(id, std::slice::from_ref(&said)).await.expect("kept");
         }
         self.report(text, 0).await;
+        self.tell_of(text, &dead).await;
         vec![dead, retrying, succeeded, running, ready, scheduled]
+    }
+
+    /// Events of every kind, with this text wherever one can have a text.
+    async fn tell_of(&self, text: &str, id: &TaskId) {
+        let (queue, task, worker) = (queue(), "send".parse().expect("valid"), self.owner.worker);
+        let reason = Some(text.to_owned());
+        let json = serde_json::json!({ "v": 9, "at": 5, "kind": text, "more": text }).to_string();
+        let what = [
+            What::Enqueued { id: id.clone(), task, due: None },
+            What::Settled {
+                id: id.clone(),
+                task: "send".parse().expect("valid"),
+                worker,
+                attempt: 1,
+                outcome: SettledAs::Dead,
+                took: Duration::from_millis(12),
+                error: reason.clone(),
+            },
+            What::WorkerUp {
+                worker,
+                program: text.to_owned(),
+                host: text.to_owned(),
+                pid: 7,
+                queues: vec![queue.clone()],
+            },
+            What::Ticked {
+                queue,
+                entry: EntryName::new("nightly").expect("valid"),
+                fire_time: self.connection.clock().now(),
+                enqueued: 1,
+            },
+            What::HealthChanged { check: text.to_owned(), from: text.to_owned(), to: text.to_owned(), reason },
+            What::LeftOut { count: 7 },
+        ];
+        let now = self.connection.clock().now();
+        let mut events: Vec<_> = what.into_iter().map(|what| Event::new(now, what)).collect();
+        events.extend([Event::decode(&json), Event::decode(text)]);
+        self.connection.events().publish(&events).await.expect("published");
+    }
+
+    /// Tells of so many tasks that were enqueued, numbered from this one on.
+    pub(crate) async fn tell_of_tasks(&self, numbers: std::ops::Range<usize>) {
+        let event = |number| {
+            let id = TaskId::new(queue(), TaskKey::own(format!("n{number}")).expect("valid"));
+            Event::new(
+                self.connection.clock().now(),
+                What::Enqueued { id, task: "send".parse().expect("valid"), due: None },
+            )
+        };
+        for chunk in numbers.map(event).collect::<Vec<_>>().chunks(200) {
+            self.connection.events().publish(chunk).await.expect("published");
+        }
     }
 
     /// A worker that reports, after it has ended so many attempts.
@@ -262,6 +320,8 @@ pub(crate) fn pages(stage: &Stage, tasks: &[TaskId]) -> Vec<String> {
         "/schedules",
         "/schedule?queue=mail&name=nightly",
         "/health",
+        "/events",
+        "/events?queue=mail&kind=settled&kind=enqueued",
     ]
     .map(str::to_owned)
     .into();
@@ -316,6 +376,7 @@ struct OneSchedule {
     text: String,
     clock: Clock,
     told: Arc<Mutex<Vec<String>>>,
+    reads: Arc<AtomicU64>,
 }
 
 impl OneSchedule {
@@ -327,7 +388,7 @@ impl OneSchedule {
             task: Some(text.clone()),
             arguments: Some(serde_json::json!({ "text": text }).to_string()),
             origin: text.clone(),
-            is_paused: false,
+            is_paused: self.told.lock().expect("not poisoned").last().is_some_and(|told| told.starts_with("pause")),
             created_at: now,
             last_fired: Some(now),
             upcoming: (1..=fire_times as i64).map(|n| Timestamp::from_millis(now.as_millis() + n * 60_000)).collect(),
@@ -345,6 +406,7 @@ impl OneSchedule {
 #[async_trait]
 impl Timetable for OneSchedule {
     async fn page(&self, after: Option<&EntryId>, _count: usize) -> Result<Vec<TimetableRow>> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         Ok(if after.is_none() { vec![self.row(1)] } else { Vec::new() })
     }
 
