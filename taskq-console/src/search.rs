@@ -2,6 +2,9 @@
 
 use taskq_core::{Inspect, PageToken, QueueName, Result, Shelf, TaskView, Timestamp, limits};
 
+/// Bytes of arguments and errors that count as a task of their own: what weighs much takes as long as many that do not.
+const LIGHT: usize = 1_024;
+
 /// What a task has to be like. What is left empty is not asked for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
@@ -50,7 +53,7 @@ impl Filter {
     }
 }
 
-/// At most `wanted` tasks that fit, among at most about `look` that are looked at.
+/// At most `wanted` tasks that fit, among at most about `look` that are looked at; fewer if they are heavy.
 pub(crate) async fn search(
     inspect: &dyn Inspect,
     queue: &QueueName,
@@ -60,20 +63,22 @@ pub(crate) async fn search(
     (wanted, look): (usize, u64),
 ) -> Result<Found> {
     let mut found = Found { next: after.cloned(), ..Found::default() };
+    let mut weight = 0;
     loop {
         let room = wanted - found.tasks.len();
-        let page = fitting(inspect, queue, shelf, filter, found.next.as_ref(), room).await?;
+        let (page, page_weight) = fitting(inspect, queue, shelf, filter, found.next.as_ref(), room).await?;
+        weight += page_weight.max(1);
         // What was left out of a page was looked at too: an empty page is no free one.
         found.looked += page.looked.max(1);
         found.tasks.extend(page.tasks);
         found.next = page.next;
-        if found.next.is_none() || found.tasks.len() >= wanted || found.looked >= look {
+        if found.next.is_none() || found.tasks.len() >= wanted || weight >= look {
             return Ok(found);
         }
     }
 }
 
-/// What fits on one page, at most `room`.
+/// What fits on one page, at most `room`, and how much the page weighs.
 async fn fitting(
     inspect: &dyn Inspect,
     queue: &QueueName,
@@ -81,7 +86,7 @@ async fn fitting(
     filter: &Filter,
     after: Option<&PageToken>,
     room: usize,
-) -> Result<Found> {
+) -> Result<(Found, u64)> {
     // A filter lets few through, so long pages save round trips.
     let count = if filter.is_empty() { room.min(limits::MAX_PAGE) } else { limits::MAX_PAGE };
     let mut page = inspect.tasks(queue, shelf, after, count).await?;
@@ -90,7 +95,47 @@ async fn fitting(
         // Asked again for less: only so the next page begins behind the last one that there is room for.
         page = inspect.tasks(queue, shelf, after, first_too_many).await?;
     }
-    let looked = page.tasks.len() as u64;
+    let (looked, weight) = (page.tasks.len() as u64, page.tasks.iter().map(weight_of).sum());
     let tasks = page.tasks.into_iter().filter(|view| filter.fits(view)).take(room).collect();
-    Ok(Found { tasks, looked, next: page.next })
+    Ok((Found { tasks, looked, next: page.next }, weight))
+}
+
+fn weight_of(view: &TaskView) -> u64 {
+    let bytes = view.envelope.as_ref().map_or(0, |envelope| {
+        envelope.payload.as_str().len() + envelope.history.iter().map(|failed| failed.error.len()).sum::<usize>()
+    });
+    1 + (bytes / LIGHT) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use taskq_core::{Clock, Invocation, broker::memory};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_heavy_tasks_few_are_looked_at_and_the_search_goes_on_behind_them() {
+        let connection = memory::connect(Clock::system());
+        let text = "x".repeat(100 * LIGHT);
+        let tasks = (0..60).map(|number| {
+            let arguments = serde_json::json!({ "number": number, "text": text });
+            Invocation::named("send", &arguments).queue("mail").id(format!("{number:03}"))
+        });
+        connection.client().enqueue_all(tasks).await.map_err(|_| ()).expect("enqueued");
+        let queue = "mail".parse().expect("valid");
+        let filter = Filter { text: "nothing has this".to_owned(), ..Filter::default() };
+        let (mut looked, mut steps, mut next) = (0, 0, None);
+        loop {
+            let bounds = (50, 1_000);
+            let found = search(&**connection.inspect(), &queue, Shelf::Ready, &filter, next.as_ref(), bounds)
+                .await
+                .expect("looks");
+            assert!((1..=20).contains(&found.looked), "{} in one step", found.looked);
+            (looked, steps, next) = (looked + found.looked, steps + 1, found.next);
+            if next.is_none() {
+                break;
+            }
+        }
+        assert_eq!(looked, 60, "in {steps} steps");
+    }
 }
