@@ -48,6 +48,51 @@ fn complaint(worker: &WorkerHandle) -> Option<String> {
     }
 }
 
+/// A power loss takes the end of what a server has written, and with it the end of a task whose worker goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_has_forgotten_to_have_ended_runs_again_though_its_worker_lives() {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    static FIRST: Notify = Notify::const_new();
+    static SECOND: Notify = Notify::const_new();
+
+    #[task(queue = "forgotten")]
+    async fn first() -> u32 {
+        if RUNS.fetch_add(1, Ordering::SeqCst) == 0 {
+            FIRST.notified().await;
+        }
+        RUNS.load(Ordering::SeqCst)
+    }
+
+    /// Has the only slot while the server is away, so that no claim meets the trouble.
+    #[task(queue = "forgotten")]
+    async fn second() {
+        RUNS.fetch_add(1, Ordering::SeqCst);
+        SECOND.notified().await;
+    }
+
+    let mut server = RedisServer::start();
+    let connection = taskq::connect(&server.url()).await.expect("opens");
+    let worker = Worker::builder(connection.clone()).queue("forgotten", 1).lease(Duration::from_secs(30));
+    let worker = worker.tasks(taskq::tasks![first, second]).start().await.expect("starts");
+    let client = connection.client();
+    let forgotten = client.enqueue(first::with()).await.expect("enqueues");
+    until("the first run", || RUNS.load(Ordering::SeqCst) == 1).await;
+    server.command(&["SAVE"]);
+    FIRST.notify_one();
+    assert_eq!(forgotten.wait(BOUND).await.expect("ends"), 1);
+    client.enqueue(second::with()).await.expect("enqueues");
+    until("the second one", || RUNS.load(Ordering::SeqCst) == 2).await;
+
+    server.kill();
+    server.restart();
+    assert_eq!(forgotten.state().await.expect("answers"), Some(State::Running), "as far as the server knows");
+    SECOND.notify_one();
+    // Long before the worker would look for work by itself, and before any lease ends.
+    assert_eq!(forgotten.wait(Duration::from_secs(15)).await.expect("ends again"), 3);
+    worker.drain();
+    assert_eq!(worker.ended().await.claimed, 3);
+}
+
 #[tokio::test]
 async fn a_worker_that_cannot_claim_is_not_ready_says_why_and_is_ready_again_after_the_heal() {
     let server = RedisServer::start();

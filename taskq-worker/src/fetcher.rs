@@ -32,8 +32,11 @@ const OVERDUE: Duration = Duration::from_secs(2);
 pub(crate) struct Fetcher {
     shared: Arc<Shared>,
     lane: Arc<Lane>,
-    /// Queues where the answer of a claim was lost: tasks may be held that nobody runs.
+    /// Queues where tasks may be held that nobody runs: the answer of a claim was lost, or the broker was away, which may
+    /// have forgotten that they ended.
     unheard: Mutex<Vec<QueueName>>,
+    /// How often the broker had been away when that was last looked after.
+    reconnects: AtomicU64,
     /// What came with the last ring: the next claim answers it again.
     handed: Mutex<Vec<DeliveryToken>>,
     /// The newest delivery that a claim answered. A ring that is no newer is late: that claim has answered it too.
@@ -58,6 +61,7 @@ impl Fetcher {
             shared,
             lane,
             unheard: Mutex::default(),
+            reconnects: AtomicU64::new(0),
             handed: Mutex::default(),
             newest: AtomicU64::new(0),
             claims: AtomicU64::new(0),
@@ -82,14 +86,16 @@ impl Fetcher {
                 Some(round) = rounds.next(), if !rounds.is_empty() => round,
                 () = shared.phases.reached(Phase::Draining), if rounds.is_empty() => return,
             };
-            // To find what was claimed unheard, no other claim may be under way.
-            at_once = if round.full && self.unheard().is_empty() { IN_FLIGHT } else { 1 };
+            // To find what is held unheard, no other claim may be under way.
+            let is_anew = self.is_anew(rounds.is_empty());
+            at_once = if round.full && !is_anew && self.unheard().is_empty() { IN_FLIGHT } else { 1 };
             if round.failed {
                 backoff.pause_unless_draining(shared).await;
                 continue;
             }
             backoff.reset();
-            if round.claimed == 0 && rounds.is_empty() {
+            let is_all_heard = self.unheard().is_empty();
+            if round.claimed == 0 && rounds.is_empty() && is_all_heard {
                 self.wait_for_work(round.next_due).await;
             }
         }
@@ -103,6 +109,23 @@ impl Fetcher {
     fn unheard(&self) -> MutexGuard<'_, Vec<QueueName>> {
         // Nothing panics while holding it.
         self.unheard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the broker was away since it was last looked what is held. A server that comes back without its last moments
+    /// holds what had ended in them: it would be held as long as this worker lives.
+    fn is_anew(&self, is_at_rest: bool) -> bool {
+        let reconnects = self.shared.broker.reconnects();
+        let is_anew = reconnects != self.reconnects.load(Ordering::Relaxed);
+        if is_anew && is_at_rest {
+            self.reconnects.store(reconnects, Ordering::Relaxed);
+            let mut unheard = self.unheard();
+            for (queue, _) in &self.lane.queues {
+                if !unheard.contains(queue) {
+                    unheard.push(queue.clone());
+                }
+            }
+        }
+        is_anew
     }
 
     /// Sends a round's first claim before anything else happens. With another one under way it also lets the connection
@@ -220,7 +243,7 @@ impl Fetcher {
         self.shared.broker_trouble(operation, error);
     }
 
-    /// After a claim without an answer: takes up what is held and not running.
+    /// After a claim without an answer, or with a broker that was away: takes up what is held and not running.
     async fn find_unheard(&self, queue: &QueueName, owner: Owner) -> Option<(Owner, ClaimAnswer)> {
         self.shared.attempts.look(queue);
         let last = ClaimNumber(self.claims.load(Ordering::Relaxed));

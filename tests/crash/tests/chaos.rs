@@ -54,6 +54,8 @@ fn a_killed_server_and_a_disturbed_one_lose_nothing_and_cost_no_attempt() {
 fn a_server_without_its_last_moments_is_reported_and_nobody_is_stuck() {
     let found = play(&["power-loss"]);
     assert!(figure(&found, "kills") > 0, "{found}");
+    // Each result is waited for, two minutes at most: until it is told that there is none, or has come.
+    assert!(figure(&found, "seconds") < 100, "somebody waits for what is held and not run: {found}");
 }
 
 #[test]
