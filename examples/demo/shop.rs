@@ -73,25 +73,31 @@ pub(crate) async fn sync_stock(shelf: u32) -> u32 {
 }
 
 /// A stream of customers, until it is dropped.
-pub(crate) async fn customers(client: Client) -> Result<(), BoxError> {
+pub(crate) async fn customers(client: Client) {
     for order in 1.. {
-        let tenant = format!("tenant:{}", order % 5);
-        let charge = charge_card::with(order, 1_999 + order % 50 * 10, format!("tok_{order:06}")).tag(tenant.clone());
-        client.enqueue(charge).await?;
-        client.enqueue(send_receipt::with(order, format!("customer{}@example.org", order % 300)).tag(tenant)).await?;
-        if order % 60 == 7 {
-            client.enqueue(refund_order::with(order).tag("refund")).await?;
-        }
-        if order % 50 == 9 {
-            client.enqueue(daily_report::with("north".to_owned())).await?;
-        }
-        if order % 25 == 4 {
-            client
-                .enqueue(send_receipt::with(order, "later@example.org".to_owned()).delay(Duration::from_secs(300)))
-                .await?;
+        // One who is turned away does not close the shop.
+        if let Err(error) = customer(&client, order).await {
+            eprintln!("order {order} was not accepted: {error}");
         }
         // Customers come in waves.
         pause(30 + 60 * u64::from(order / 150 % 3 == 2)).await;
+    }
+}
+
+async fn customer(client: &Client, order: u64) -> Result<(), BoxError> {
+    let tenant = format!("tenant:{}", order % 5);
+    let charge = charge_card::with(order, 1_999 + order % 50 * 10, format!("tok_{order:06}")).tag(tenant.clone());
+    client.enqueue(charge).await?;
+    client.enqueue(send_receipt::with(order, format!("customer{}@example.org", order % 300)).tag(tenant)).await?;
+    if order % 60 == 7 {
+        client.enqueue(refund_order::with(order).tag("refund")).await?;
+    }
+    if order % 50 == 9 {
+        client.enqueue(daily_report::with("north".to_owned())).await?;
+    }
+    if order % 25 == 4 {
+        let later = send_receipt::with(order, "later@example.org".to_owned()).delay(Duration::from_secs(300));
+        client.enqueue(later).await?;
     }
     Ok(())
 }
