@@ -82,23 +82,35 @@ async fn a_life_is_seen(connection: Connection) {
     assert_eq!(by, worker);
 }
 
-#[tokio::test]
-async fn a_workers_life_is_seen_in_memory() {
-    a_life_is_seen(taskq::connect("memory://").await.expect("opens")).await;
+/// A test on each broker.
+macro_rules! on_each_broker {
+    ($name:ident) => {
+        mod $name {
+            use super::*;
+
+            #[tokio::test]
+            async fn in_memory() {
+                super::$name(taskq::connect("memory://").await.expect("opens")).await;
+            }
+
+            #[tokio::test]
+            async fn on_sqlite() {
+                let folder = TempFolder::new();
+                let url = format!("sqlite://{}", folder.file("x.db").display());
+                super::$name(taskq::connect(&url).await.expect("opens")).await;
+            }
+
+            #[tokio::test]
+            async fn on_redis() {
+                let server = RedisServer::start();
+                super::$name(taskq::connect(&server.url()).await.expect("opens")).await;
+            }
+        }
+    };
 }
 
-#[tokio::test]
-async fn a_workers_life_is_seen_on_sqlite() {
-    let folder = TempFolder::new();
-    let url = format!("sqlite://{}", folder.file("x.db").display());
-    a_life_is_seen(taskq::connect(&url).await.expect("opens")).await;
-}
-
-#[tokio::test]
-async fn a_workers_life_is_seen_on_redis() {
-    let server = RedisServer::start();
-    a_life_is_seen(taskq::connect(&server.url()).await.expect("opens")).await;
-}
+on_each_broker!(a_life_is_seen);
+on_each_broker!(what_operators_change_is_told);
 
 #[tokio::test]
 async fn a_scheduler_is_seen_to_lead_to_tick_and_to_hand_over() {
@@ -170,24 +182,6 @@ async fn what_operators_change_is_told(connection: Connection) {
             What::Purged { queue, dead: true, count: 1 },
         ]
     );
-}
-
-#[tokio::test]
-async fn what_operators_change_is_told_in_memory() {
-    what_operators_change_is_told(taskq::connect("memory://").await.expect("opens")).await;
-}
-
-#[tokio::test]
-async fn what_operators_change_is_told_on_sqlite() {
-    let folder = TempFolder::new();
-    let url = format!("sqlite://{}", folder.file("x.db").display());
-    what_operators_change_is_told(taskq::connect(&url).await.expect("opens")).await;
-}
-
-#[tokio::test]
-async fn what_operators_change_is_told_on_redis() {
-    let server = RedisServer::start();
-    what_operators_change_is_told(taskq::connect(&server.url()).await.expect("opens")).await;
 }
 
 #[tokio::test]

@@ -135,11 +135,7 @@ impl Client {
     /// Asks for the end of a task: a waiting one is cancelled at once, the body of a running one is told.
     pub async fn cancel(&self, id: &TaskId) -> Result<CancelAnswer> {
         let answer = self.call("cancel", id, || self.connection.broker().cancel(id)).await?;
-        let is_heard = matches!(answer, CancelAnswer::Cancelled | CancelAnswer::Requested);
-        if let Some(outlet) = self.connection.outlet().filter(|_| is_heard) {
-            let what = What::Cancelled { id: id.clone(), running: answer == CancelAnswer::Requested };
-            outlet.tell_of_tasks(1, std::iter::once(Event::new(self.connection.clock().now(), what)));
-        }
+        tell_cancelled(&self.connection, id, answer);
         Ok(answer)
     }
 
@@ -266,6 +262,17 @@ impl Client {
             None => Error::new(ErrorKind::DeadlineExceeded, operation, subject)
                 .because(format!("no answer within {deadline:?}")),
         }
+    }
+}
+
+/// Tells that a task is cancelled, if it is and anybody is to know: for clients and schedulers.
+#[doc(hidden)]
+pub fn tell_cancelled(connection: &Connection, id: &TaskId, answer: CancelAnswer) {
+    let Some(outlet) = connection.outlet() else { return };
+    match answer {
+        CancelAnswer::Cancelled => outlet.tell_of_task(What::Cancelled { id: id.clone(), running: false }),
+        CancelAnswer::Requested => outlet.tell_of_task(What::Cancelled { id: id.clone(), running: true }),
+        CancelAnswer::AlreadyEnded | CancelAnswer::NotFound => {}
     }
 }
 

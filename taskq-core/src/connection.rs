@@ -283,9 +283,9 @@ impl Connection {
 impl Parts {
     /// The same, which tells there what happens.
     fn telling(self, outlet: Option<Arc<Outlet>>) -> Self {
-        let telling = outlet.clone().map(|outlet| -> Arc<dyn Control> {
-            Arc::new(Telling::new(Arc::clone(&self.control), outlet, self.clock.clone()))
-        });
+        let telling = outlet
+            .clone()
+            .map(|outlet| -> Arc<dyn Control> { Arc::new(Telling::new(Arc::clone(&self.control), outlet)) });
         Self { telling, outlet, ..self }
     }
 }

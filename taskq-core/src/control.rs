@@ -74,7 +74,7 @@ pub trait ControlExt: Control {
 impl<C: Control + ?Sized> ControlExt for C {}
 
 /// What a purge takes out of a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purge {
     /// Tasks that wait: ready, scheduled and retrying ones. They become cancelled, or expired if their time is over.
     Waiting,

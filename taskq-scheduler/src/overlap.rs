@@ -4,7 +4,7 @@
 //! run that it looks at ends. A look before the tick is as good as one in the same step.
 
 use serde::{Deserialize, Serialize};
-use taskq_core::{EntryId, FireTime, Result, TaskId, broker::Broker};
+use taskq_core::{Connection, EntryId, FireTime, Result, TaskId, client::tell_cancelled};
 
 /// What becomes of a tick while the task that the entry enqueued last waits, runs or is retried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,8 @@ pub(crate) enum Way {
 
 impl Overlap {
     /// Looks at the last run; cancels it if that is the policy.
-    pub(crate) async fn way(self, broker: &dyn Broker, id: &EntryId, last: Option<FireTime>) -> Result<Way> {
+    pub(crate) async fn way(self, connection: &Connection, id: &EntryId, last: Option<FireTime>) -> Result<Way> {
+        let broker = connection.broker();
         let Some(last) = last.filter(|_| self != Self::Allow) else { return Ok(Way::Free) };
         let task = TaskId::new(id.queue.clone(), id.name.tick_key(last));
         let has_ended = broker.find(&task).await?.is_none_or(|snapshot| snapshot.state.is_final());
@@ -43,7 +44,10 @@ impl Overlap {
             Self::Allow => Ok(Way::Free),
             Self::Skip => Ok(Way::Skip),
             Self::QueueOne => Ok(Way::Wait),
-            Self::CancelOld => broker.cancel(&task).await.map(|_| Way::Free),
+            Self::CancelOld => {
+                tell_cancelled(connection, &task, broker.cancel(&task).await?);
+                Ok(Way::Free)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use taskq_core::{
-    Accepted, EntryId, Error, ErrorKind, Event, FencingToken, FireTime, Fired, Mark, QueueName, Result, Schedules,
+    Accepted, EntryId, Error, ErrorKind, FencingToken, FireTime, Fired, Mark, QueueName, Result, Schedules,
     StoredEntry, Tick, Timestamp, What, Written, client::tell_enqueued, limits, propagator,
 };
 
@@ -331,7 +331,7 @@ impl<'a> Tenure<'a> {
         }
         let shared = Arc::clone(self.shared);
         Some(Box::pin(async move {
-            let way = overlap.way(&**shared.connection.broker(), &id, last);
+            let way = overlap.way(&shared.connection, &id, last);
             let way = bounded(&shared, "look up the last run of", way).await;
             (id, way)
         }))
@@ -398,7 +398,7 @@ impl<'a> Tenure<'a> {
         let enqueued = accepted.iter().filter(is_new).count();
         let (queue, entry, fire_time) = (queue.clone(), tick.name.clone(), tick.fire_time.0);
         let what = What::Ticked { queue, entry, fire_time, enqueued: u32::try_from(enqueued).unwrap_or(u32::MAX) };
-        outlet.tell_of_tasks(1, std::iter::once(Event::new(self.shared.clock.now(), what)));
+        outlet.tell_of_task(what);
     }
 
     /// Somebody else has changed the entries of a queue. They are read before anything else of it is fired.

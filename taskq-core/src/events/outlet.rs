@@ -95,6 +95,11 @@ impl Outlet {
         }
     }
 
+    /// Tells of one task, if there is room.
+    pub fn tell_of_task(&self, what: What) {
+        self.tell_of_tasks(1, std::iter::once_with(|| Event::new(self.inner.clock.now(), what)));
+    }
+
     /// Waits until everything that was told before is published or given up: a second at most.
     pub async fn flush(&self) {
         let publish = self.inner.publish();

@@ -7,53 +7,38 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Event, Outlet, What};
+use super::{Outlet, What};
 use crate::{
-    clock::Clock,
     control::{Control, Purge, PurgeAnswer},
     error::Result,
     id::{QueueName, TaskId},
 };
 
-/// Controls a broker, and tells of what that has changed.
+/// Controls a broker, and tells of what that has changed. Of tasks there can be as many as an operator selects.
 #[derive(Debug)]
 pub(crate) struct Telling {
     control: Arc<dyn Control>,
     outlet: Arc<Outlet>,
-    clock: Clock,
     /// What went in the steps of purges that have not come to their end: a queue of a million is one event.
-    purged: Mutex<BTreeMap<(QueueName, bool), u64>>,
+    purged: Mutex<BTreeMap<(QueueName, Purge), u64>>,
 }
 
 impl Telling {
-    pub(crate) fn new(control: Arc<dyn Control>, outlet: Arc<Outlet>, clock: Clock) -> Self {
-        Self { control, outlet, clock, purged: Mutex::default() }
-    }
-
-    /// Of tasks there can be as many as an operator selects.
-    fn of_task(&self, is_changed: bool, what: impl FnOnce() -> What) {
-        if is_changed {
-            self.outlet.tell_of_tasks(1, std::iter::once_with(|| Event::new(self.clock.now(), what())));
-        }
-    }
-
-    fn of_queue(&self, is_changed: bool, what: impl FnOnce() -> What) {
-        if is_changed {
-            self.outlet.tell(what());
-        }
+    pub(crate) fn new(control: Arc<dyn Control>, outlet: Arc<Outlet>) -> Self {
+        Self { control, outlet, purged: Mutex::default() }
     }
 
     /// How many went since the beginning of a purge that ends now, if it does.
     fn at_its_end(&self, queue: &QueueName, what: Purge, answer: PurgeAnswer) -> Option<u64> {
-        let key = (queue.clone(), what == Purge::DeadLetters);
+        let key = (queue.clone(), what);
         // Nothing panics while holding it.
         let mut purged = self.purged.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = purged.remove(&key).unwrap_or_default() + answer.purged as u64;
         if answer.more {
-            *purged.entry(key).or_default() += answer.purged as u64;
+            purged.insert(key, count);
             return None;
         }
-        let before = purged.remove(&key).unwrap_or_default();
-        Some(before + answer.purged as u64).filter(|count| *count > 0)
+        Some(count).filter(|count| *count > 0)
     }
 }
 
@@ -61,31 +46,41 @@ impl Telling {
 impl Control for Telling {
     async fn replay(&self, id: &TaskId) -> Result<bool> {
         let is_replayed = self.control.replay(id).await?;
-        self.of_task(is_replayed, || What::Replayed { id: id.clone() });
+        if is_replayed {
+            self.outlet.tell_of_task(What::Replayed { id: id.clone() });
+        }
         Ok(is_replayed)
     }
 
     async fn drop_dead(&self, id: &TaskId) -> Result<bool> {
         let is_dropped = self.control.drop_dead(id).await?;
-        self.of_task(is_dropped, || What::Dropped { id: id.clone() });
+        if is_dropped {
+            self.outlet.tell_of_task(What::Dropped { id: id.clone() });
+        }
         Ok(is_dropped)
     }
 
     async fn run_now(&self, id: &TaskId) -> Result<bool> {
         let is_moved = self.control.run_now(id).await?;
-        self.of_task(is_moved, || What::RunNow { id: id.clone() });
+        if is_moved {
+            self.outlet.tell_of_task(What::RunNow { id: id.clone() });
+        }
         Ok(is_moved)
     }
 
     async fn pause(&self, queue: &QueueName) -> Result<bool> {
         let is_new = self.control.pause(queue).await?;
-        self.of_queue(is_new, || What::Paused { queue: queue.clone() });
+        if is_new {
+            self.outlet.tell(What::Paused { queue: queue.clone() });
+        }
         Ok(is_new)
     }
 
     async fn resume(&self, queue: &QueueName) -> Result<bool> {
         let is_over = self.control.resume(queue).await?;
-        self.of_queue(is_over, || What::Resumed { queue: queue.clone() });
+        if is_over {
+            self.outlet.tell(What::Resumed { queue: queue.clone() });
+        }
         Ok(is_over)
     }
 
