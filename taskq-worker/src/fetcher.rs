@@ -58,10 +58,10 @@ struct Round {
 impl Fetcher {
     pub(crate) fn new(shared: Arc<Shared>, lane: Arc<Lane>) -> Self {
         Self {
+            reconnects: AtomicU64::new(shared.broker.reconnects()),
             shared,
             lane,
             unheard: Mutex::default(),
-            reconnects: AtomicU64::new(0),
             handed: Mutex::default(),
             newest: AtomicU64::new(0),
             claims: AtomicU64::new(0),
@@ -87,14 +87,17 @@ impl Fetcher {
                 () = shared.phases.reached(Phase::Draining), if rounds.is_empty() => return,
             };
             // To find what is held unheard, no other claim may be under way.
-            let is_anew = self.is_anew(rounds.is_empty());
-            at_once = if round.full && !is_anew && self.unheard().is_empty() { IN_FLIGHT } else { 1 };
+            let was_away = self.was_away();
+            if was_away && rounds.is_empty() {
+                self.look_everywhere();
+            }
+            let is_all_heard = !was_away && self.unheard().is_empty();
+            at_once = if round.full && is_all_heard { IN_FLIGHT } else { 1 };
             if round.failed {
                 backoff.pause_unless_draining(shared).await;
                 continue;
             }
             backoff.reset();
-            let is_all_heard = self.unheard().is_empty();
             if round.claimed == 0 && rounds.is_empty() && is_all_heard {
                 self.wait_for_work(round.next_due).await;
             }
@@ -111,21 +114,16 @@ impl Fetcher {
         self.unheard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the broker was away since it was last looked what is held. A server that comes back without its last moments
-    /// holds what had ended in them: it would be held as long as this worker lives.
-    fn is_anew(&self, is_at_rest: bool) -> bool {
-        let reconnects = self.shared.broker.reconnects();
-        let is_anew = reconnects != self.reconnects.load(Ordering::Relaxed);
-        if is_anew && is_at_rest {
-            self.reconnects.store(reconnects, Ordering::Relaxed);
-            let mut unheard = self.unheard();
-            for (queue, _) in &self.lane.queues {
-                if !unheard.contains(queue) {
-                    unheard.push(queue.clone());
-                }
-            }
-        }
-        is_anew
+    /// Whether the broker was away since it was last looked everywhere.
+    fn was_away(&self) -> bool {
+        self.shared.broker.reconnects() != self.reconnects.load(Ordering::Relaxed)
+    }
+
+    /// Has the next claims look what is held. A server that comes back without its last moments holds what had ended in them,
+    /// and would as long as this worker lives.
+    fn look_everywhere(&self) {
+        self.reconnects.store(self.shared.broker.reconnects(), Ordering::Relaxed);
+        *self.unheard() = self.lane.queues.iter().map(|(queue, _)| queue.clone()).collect();
     }
 
     /// Sends a round's first claim before anything else happens. With another one under way it also lets the connection
