@@ -34,14 +34,7 @@ impl Checker {
         self.renew(moment, process, owner, queue, length);
     }
 
-    pub(super) fn renew(
-        &mut self,
-        moment: Moment,
-        process: ProcessNumber,
-        owner: Owner,
-        queue: &QueueName,
-        length: Duration,
-    ) {
+    fn renew(&mut self, moment: Moment, process: ProcessNumber, owner: Owner, queue: &QueueName, length: Duration) {
         let lease = Lease { process, length, renewed: moment.at, until: moment.now + length, left: false };
         self.leases.insert((queue.clone(), owner), lease);
     }
@@ -72,7 +65,7 @@ impl Checker {
     }
 
     /// A lease may lapse if its worker was stopped, cut off or killed, or if several of its beats got lost.
-    pub(super) fn lapsed(&mut self, moment: Moment, owner: Owner, queue: &QueueName) {
+    fn lapsed(&mut self, moment: Moment, owner: Owner, queue: &QueueName) {
         let Some(lease) = self.leases.get(&(queue.clone(), owner)).copied().filter(|lease| !lease.left) else { return };
         self.checked.leases_lapsed += 1;
         let (from, until) = (lease.renewed, lease.renewed + lease.length);

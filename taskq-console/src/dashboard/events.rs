@@ -100,10 +100,7 @@ pub(super) async fn events(State(shared): State<Arc<Shared>>, asker: Asker) -> R
         };
         let frame = Frame::new(&shared, &asker, "events", Some(&pulse));
         let queue = wanted.queue.as_ref().map(ToString::to_string).unwrap_or_default();
-        let mut queues: Vec<_> = pulse.names().map(ToString::to_string).collect();
-        if !queue.is_empty() && !queues.contains(&queue) {
-            queues.push(queue.clone());
-        }
+        let queues = pulse.choices(&queue);
         let kinds = What::KINDS.map(|kind| (kind, wanted.kinds.iter().any(|wanted| wanted == kind))).into();
         Ok(html(&EventsPage { frame, view, kinds, queues, queue, query: wanted.query(None), text: wanted.text }))
     };

@@ -92,6 +92,15 @@ impl Pulse {
         self.queues.iter().map(|row| &row.name).chain(unreadable).chain(&self.uncounted)
     }
 
+    /// The same for people to choose from, with the one that they have chosen, if it is none of these.
+    pub(super) fn choices(&self, chosen: &str) -> Vec<String> {
+        let mut names: Vec<_> = self.names().map(ToString::to_string).collect();
+        if !chosen.is_empty() && !names.iter().any(|name| name == chosen) {
+            names.push(chosen.to_owned());
+        }
+        names
+    }
+
     /// What was read of a subject.
     pub(super) fn reading(&self, subject: &Subject) -> Option<&Reading> {
         self.readings.iter().find(|(known, _)| known == subject).map(|(_, reading)| reading)

@@ -171,13 +171,9 @@ impl List {
             (true, true) => format!("{} looked at, more are behind", counted(page.looked, "task")),
             (true, false) => format!("{} looked at, to the end", counted(page.looked, "task")),
         };
-        let mut queues: Vec<_> = pulse.names().map(ToString::to_string).collect();
-        if !queue.is_empty() && !queues.contains(&queue) {
-            queues.push(queue.clone());
-        }
         Self {
             queue_link: encoded(&queue),
-            queues,
+            queues: pulse.choices(&queue),
             state: asked.shelf.state().as_str(),
             tabs: Shelf::ALL.map(tab).into(),
             name: asked.name.clone(),
