@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use taskq::{
-    Connection, ControlExt, EventsMode, Invocation, Purge, Retry, Scheduler, SettledAs, Subscriber, Told, What, Worker,
-    every, limits, prelude::*, tasks,
+    Connection, ControlExt, Entry, EventsMode, Invocation, Overlap, Purge, Retry, Scheduler, SettledAs, Subscriber,
+    Told, What, Worker, every, limits, prelude::*, tasks,
 };
 use taskq_test_support::{Fault, FaultProxy, RedisServer, TempFolder};
 
@@ -130,6 +130,23 @@ async fn a_scheduler_is_seen_to_lead_to_tick_and_to_hand_over() {
     scheduler.drain();
     scheduler.ended().await;
     until(&mut events, |what| matches!(what, What::LeaderChanged { leads: false, .. })).await;
+}
+
+#[tokio::test]
+async fn a_run_that_a_scheduler_cancels_for_the_next_one_is_told() {
+    let connection = taskq::connect("memory://").await.expect("opens").with_events(EventsMode::On);
+    let mut events = connection.client().events().await.expect("subscribes");
+    let task = Invocation::named("noop", &serde_json::json!({}));
+    let entry = Entry::new("often", every(Duration::from_secs(1)).expect("valid"), task).overlap(Overlap::CancelOld);
+    let scheduler = Scheduler::builder(connection).with(entry).start().await.expect("starts");
+    let seen = until(&mut events, |what| matches!(what, What::Cancelled { .. })).await;
+    let first = seen.iter().find_map(|what| match what {
+        What::Enqueued { id, .. } => Some(id),
+        _ => None,
+    });
+    assert_eq!(seen.last(), Some(&What::Cancelled { id: first.expect("it waited").clone(), running: false }));
+    scheduler.drain();
+    scheduler.ended().await;
 }
 
 async fn what_operators_change_is_told(connection: Connection) {
